@@ -1,0 +1,68 @@
+# Two commands do everything on a machine that has Python 3.11+ and Java 17+: `make night`, `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV ?= $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
+PY := .venv/bin/python
+LAKE ?= lake
+LANDING ?= samples/night1
+export MEDLAKE_KEY_FILE ?= $(CURDIR)/.cache/key
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+.PHONY: java
+java:
+	@command -v java >/dev/null || { echo "Java 17 or newer is not installed. On Debian or Ubuntu: apt-get install openjdk-17-jre-headless" >&2; exit 3; }
+
+.venv/.done: pyproject.toml uv.lock
+	@command -v python3 >/dev/null || { echo "Python 3.11 or newer is not installed." >&2; exit 3; }
+	@[ -x "$$(command -v $(UV))" ] || { echo "Installing uv into .cache/uv"; python3 -m venv .cache/uv && .cache/uv/bin/pip install -q uv; }
+	@echo "Installing the environment from uv.lock"
+	@$(UV) sync -q --frozen --all-groups
+	@touch $@
+
+.PHONY: env
+env: java .venv/.done ## environment from the lock file, JARs into the cache, a key for the pseudonyms
+	@$(PY) -m medlake.doors.jars >/dev/null
+	@[ -f "$(MEDLAKE_KEY_FILE)" ] || .venv/bin/medlake key
+
+.PHONY: night
+night: env ## run a whole night on samples/ (LAKE=…, LANDING=…) and name the report
+	@.venv/bin/medlake night --lake $(LAKE) --landing $(LANDING)
+
+.PHONY: night2
+night2: env ## the second sample night on top: new, corrected, deleted, re-sent
+	@.venv/bin/medlake night --lake $(LAKE) --landing samples/night2
+
+.PHONY: test
+test: env ## all tests: rules, properties, golden night, kills, a real cluster
+	@$(PY) -m pytest
+
+.PHONY: quick
+quick: env ## the tests that need no whole night
+	@$(PY) -m pytest -m "not slow"
+
+.PHONY: check
+check: env ## ruff and mypy
+	@.venv/bin/ruff check . && .venv/bin/mypy
+
+.PHONY: wheel
+wheel: env ## dist/medlake-*.whl with promises and choices inside
+	@$(UV) build -q --wheel
+
+.PHONY: cluster-night
+cluster-night: wheel ## a night on a real standalone cluster with two workers, every job by spark-submit
+	@$(PY) -m tests.cluster.night --lake $(LAKE)-cluster --landing $(LANDING)
+
+.PHONY: samples
+samples: env ## make samples/ again (needs Maven and 10 minutes)
+	@$(PY) -m samples.make
+
+.PHONY: docs
+docs: env ## make the generated tables of README.md and docs/ again
+	@$(PY) -m tests.rooms.documents
+
+.PHONY: clean
+clean: ## remove the demo lake and the caches of this checkout
+	@rm -rf lake lake-cluster dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,21 @@
+-- Patient → person; names, birth date, address, phone and identifiers go to the vault only.
+SELECT id AS person_source_value,
+       CASE gender WHEN 'male' THEN 8507 WHEN 'female' THEN 8532 ELSE 0 END AS gender_concept_id,
+       gender AS gender_source_value,
+       filter(filter(extension, e -> endswith(e.url, 'us-core-race'))[0].extension, e -> e.url = 'text')[0].valueString AS race_source_value,
+       filter(filter(extension, e -> endswith(e.url, 'us-core-ethnicity'))[0].extension, e -> e.url = 'text')[0].valueString AS ethnicity_source_value,
+       birthDate AS birth_date,
+       filter(name, n -> coalesce(n.use, 'official') <> 'maiden')[0].family AS family_name,
+       array_join(filter(name, n -> coalesce(n.use, 'official') <> 'maiden')[0].given, ' ') AS given_name,
+       filter(name, n -> n.use = 'maiden')[0].family AS maiden_name,
+       name[0].prefix[0] AS prefix,
+       array_join(address[0].line, ' ') AS address_line,
+       address[0].city AS city,
+       address[0].state AS state,
+       address[0].postalCode AS zip,
+       filter(telecom, t -> t.system = 'phone')[0].value AS phone,
+       filter(telecom, t -> t.system = 'email')[0].value AS email,
+       filter(identifier, i -> i.type.coding[0].code = 'SS')[0].value AS national_id,
+       filter(identifier, i -> i.type.coding[0].code = 'MR')[0].value AS medical_record_number,
+       array_join(transform(filter(identifier, i -> coalesce(i.type.coding[0].code, '') NOT IN ('SS', 'MR')), i -> i.value), ' ') AS other_id
+FROM Patient

@@ -1,0 +1,21 @@
+-- Birth dates come as MM/DD/YYYY; what has another form is passed on as it stands.
+SELECT ID                                                                   AS person_source_value,
+       CASE upper(btrim(GENDER, ' \t')) WHEN 'M' THEN 8507 WHEN 'F' THEN 8532 ELSE 0 END AS gender_concept_id,
+       GENDER                                                               AS gender_source_value,
+       regexp_extract(BIRTHDATE, '([0-9]{4})', 1)                           AS year_of_birth,
+       RACE                                                                 AS race_source_value,
+       ETHNICITY                                                            AS ethnicity_source_value,
+       regexp_replace(BIRTHDATE, '^([0-9]{2})/([0-9]{2})/([0-9]{4})$', '$3-$1-$2') AS birth_date,
+       LAST                                                                 AS family_name,
+       concat_ws(' ', FIRST, MIDDLE)                                        AS given_name,
+       MAIDEN                                                               AS maiden_name,
+       PREFIX                                                               AS prefix,
+       ADDRESS                                                              AS address_line,
+       CITY                                                                 AS city,
+       STATE                                                                AS state,
+       ZIP                                                                  AS zip,
+       PHONE                                                                AS phone,
+       SSN                                                                  AS national_id,
+       ID                                                                   AS medical_record_number,
+       DRIVERS                                                              AS other_id
+FROM patients

@@ -1,0 +1,71 @@
+"""bronze.dicom_object → rows for silver.imaging_study: one examination."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from medlake.clean.imaging_instance import described
+
+STUDY_COLUMNS = (
+    "study_uid", "person_source_value", "visit_source_value", "accession", "study_at", "modalities",
+    "description", "n_series", "n_instances", "size_bytes", "source", "qc",
+)  # fmt: skip
+
+
+def stage_studies(objects: DataFrame, links: DataFrame | None = None) -> DataFrame:
+    """One row per StudyInstanceUID, from rows of bronze.dicom_object.
+
+    `links` has study_uid and visit_source_value (from FHIR ImagingStudy; an `urn:oid:` before the UID is
+    taken off); a study that several rows name takes the least visit. Flags: those of the instances,
+    `study_at_missing`, and `person_conflict` where instances name several patients (the most frequent wins).
+    """
+    studies = (
+        described(objects)
+        .groupBy("study_uid")
+        .agg(
+            *owner(),
+            F.min(F.nullif(F.trim("accession"), F.lit(""))).alias("accession"),
+            F.min("study_at").alias("study_at"),
+            F.array_sort(F.collect_set("modality")).alias("modalities"),
+            F.min("study_description").alias("description"),
+            F.size(F.collect_set("series_uid")).cast("bigint").alias("n_series"),
+            F.count("*").alias("n_instances"),
+            F.sum("size_bytes").alias("size_bytes"),
+            F.array_distinct(F.flatten(F.collect_set("qc"))).alias("qc"),
+        )
+    )
+    undated = F.array_compact(F.array(F.when(F.col("study_at").isNull(), F.lit("study_at_missing"))))
+    flagged = with_owner(studies).withColumn("qc", F.array_sort(F.array_distinct(F.concat("qc", undated))))
+    return visit_of(flagged, links).select(*STUDY_COLUMNS)
+
+
+def owner() -> list[Column]:
+    """Aggregates that say whose a group of instances is: the most frequent patient, the least on a tie."""
+    person = F.struct("source", "person_source_value")
+    conflict = F.min(person) != F.max(person)
+    return [F.mode(person, deterministic=True).alias("_owner"), conflict.alias("_conflict")]
+
+
+def with_owner(groups: DataFrame) -> DataFrame:
+    """Adds source and person_source_value from `owner`, and the flag `person_conflict` to `qc`."""
+    conflict = F.array_compact(F.array(F.when(F.col("_conflict"), F.lit("person_conflict"))))
+    return groups.withColumns(
+        {
+            "source": F.col("_owner.source"),
+            "person_source_value": F.col("_owner.person_source_value"),
+            "qc": F.concat("qc", conflict),
+        }
+    ).drop("_owner", "_conflict")
+
+
+def visit_of(groups: DataFrame, links: DataFrame | None) -> DataFrame:
+    """Adds visit_source_value from `links` by study_uid; null where no link names the study."""
+    if links is None:
+        return groups.withColumn("visit_source_value", F.lit(None).cast("string"))
+    by_study = (
+        links.withColumn("study_uid", F.regexp_replace("study_uid", "^urn:oid:", ""))
+        .groupBy("study_uid")
+        .agg(F.min("visit_source_value").alias("visit_source_value"))
+    )
+    return groups.join(by_study, on="study_uid", how="left")

@@ -1,0 +1,66 @@
+"""Rows that were set aside → quarantine.record: whole, with where they stand and why."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from medlake.grammar.contract import Promise
+
+
+
+def received(csv: DataFrame, fhir: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
+    """(source, file_sha256, row, raw): every bronze record as it was received."""
+    stands = ("source", "file_sha256", "row")
+    parts = [
+        csv.select(*stands, F.to_json("record").alias("raw")),
+        fhir.select(*stands, F.col("json").alias("raw")),
+        notes.select(*stands, F.col("text").alias("raw")),
+        dicom.select(*stands, F.col("header_json").alias("raw")),
+    ]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def from_build(aside: DataFrame, bronze: DataFrame, known: DataFrame, to: Promise, *, batch: int) -> DataFrame:
+    """quarantine.record for rows that a silver table refused; the bronze record is their `raw`.
+
+    A row made of several records has no single origin: what was mapped is its `raw`. A record that was here
+    before keeps the night it was first seen in (`known`: the quarantine as it is).
+    """
+    flat = aside.select(
+        "source", "target", "reason_codes", "mapped_row", "_record.source_table", "_record.file",
+        "_record.file_sha256", "_record.row",
+    )  # fmt: skip
+    joined = flat.join(bronze, on=["source", "file_sha256", "row"], how="left")
+    rows = joined.select(
+        "source", F.coalesce("source_table", F.lit("")).alias("source_table"), "target", "file", "file_sha256", "row",
+        "reason_codes", F.lit("Broke rules of its table: see reason_codes.").alias("detail"),
+        F.coalesce("raw", "mapped_row").alias("raw"), "mapped_row",
+    )  # fmt: skip
+    return _finished(rows, F.col("mapped_row"), known, to, batch)
+
+
+def from_reading(refused: DataFrame, target: str, known: DataFrame, to: Promise, *, batch: int) -> DataFrame:
+    """quarantine.record for records that could not be read into `target` (a bronze table)."""
+    rows = refused.select(
+        "source", "source_table", F.lit(target).alias("target"), "file", "file_sha256", "row",
+        F.array("reason_code").alias("reason_codes"), "detail", F.coalesce("raw", F.lit("")).alias("raw"),
+    )  # fmt: skip
+    return _finished(rows, F.lit(""), known, to, batch)
+
+
+def _finished(rows: DataFrame, told: Column, known: DataFrame, to: Promise, batch: int) -> DataFrame:
+    where = F.struct("source", "target", "file_sha256", "row", "reason_codes", told.alias("told"))
+    named = rows.withColumn("record_id", F.sha2(F.to_json(where), 256)).distinct()
+    before = known.select("record_id", F.col("batch").alias("seen_batch"), F.col("first_seen_at").alias("seen_at"))
+    joined = named.join(before, on="record_id", how="left")
+    return joined.withColumns(
+        {
+            "reason_code": F.col("reason_codes")[0],
+            "batch": F.coalesce("seen_batch", F.lit(batch)),
+            "first_seen_at": F.coalesce("seen_at", F.current_timestamp()),
+            "retry_of": F.lit(None).cast("string"),
+        }
+    ).select(*to.columns)

@@ -1,0 +1,148 @@
+"""`medlake …`: the same jobs for a person at a terminal, and a read-only look at the lake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from medlake.grammar.errors import EXIT_CODES, MedlakeError
+from medlake.steps.runner import Options, Runner
+
+app = typer.Typer(
+    name="medlake",
+    help="One open lake for health records, notes and medical images on Spark and Delta Lake.",
+    epilog="Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfOption = Annotated[Path | None, typer.Option("--conf", help="Your own choices and sources, laid over the project's.")]
+LakeOption = Annotated[Path | None, typer.Option("--lake", help="Folder of the lake.")]
+LandingOption = Annotated[Path | None, typer.Option("--landing", help="Folder with one sub-folder per source.")]
+ProfileOption = Annotated[Literal["local", "cluster"], typer.Option("--profile", help="Which Spark settings hold.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
+
+
+@app.command()
+def night(
+    conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
+    profile: ProfileOption = "local",
+    from_step: Annotated[str | None, typer.Option("--from", help="Run again from this step.")] = None,
+    dry_run: DryOption = False,
+) -> None:  # fmt: skip
+    """Run a whole night; one that was killed goes on at its first unfinished step."""
+    options = Options(conf, lake, landing, profile, from_step, dry_run)
+    raise typer.Exit(Runner(options).night())
+
+
+def _step(name: str, about: str, argument: str | None) -> None:
+    def with_argument(
+        only: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+        conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
+        profile: ProfileOption = "local", dry_run: DryOption = False,
+    ) -> None:  # fmt: skip
+        options = Options(conf, lake, landing, profile, None, dry_run, only)
+        raise typer.Exit(Runner(options).step(name))
+
+    def without(
+        conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
+        profile: ProfileOption = "local", dry_run: DryOption = False,
+    ) -> None:  # fmt: skip
+        with_argument(None, conf, lake, landing, profile, dry_run)
+
+    command: Callable[..., None] = with_argument if argument else without
+    app.command(name, help=about)(command)
+
+
+for _name, _about, _argument in (
+    ("ingest", "Take in what is new of one source, or of all.", "[SOURCE]"),
+    ("link", "Find out which keys of the sources are one person.", None),
+    ("build", "Rebuild one silver table, or the layer: silver.", "[TABLE-or-LAYER]"),
+    ("features", "Cohorts, labels, features as of their index time, baskets, image features.", None),
+    ("cluster", "Group patients.", None),
+    ("associate", "Find conditions and drugs that go together.", None),
+    ("train", "Train and cross-validate one model, or all.", "[MODEL]"),
+    ("score", "Write the risks back.", None),
+    ("evaluate", "Say how good the models are, for whom.", None),
+    ("report", "Write the night's page.", None),
+    ("audit", "Check that the counts add up and that no identifier left the restricted zone.", None),
+):
+    _step(_name, _about, _argument)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT; tables by name, e.g. silver.person.")],
+    conf: ConfOption = None, lake: LakeOption = None,
+    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format")] = "table",
+    limit: Annotated[int, typer.Option(help="Rows shown at most; 0: all.")] = 1000,
+) -> None:  # fmt: skip
+    """Ask the lake; read-only."""
+    from medlake.steps.ask import ask
+
+    ask(Options(conf, lake), query, form, limit)
+
+
+@app.command()
+def runs(conf: ConfOption = None, lake: LakeOption = None) -> None:
+    """What ran when, and with which rows."""
+    from medlake.steps.ask import RUNS, ask
+
+    ask(Options(conf, lake), RUNS, "table", 200)
+
+
+@app.command()
+def tables(conf: ConfOption = None, lake: LakeOption = None) -> None:
+    """All tables with their rows and versions."""
+    from medlake.steps.ask import list_tables
+
+    list_tables(Options(conf, lake))
+
+
+@app.command()
+def describe(table: Annotated[str, typer.Argument(help="layer.table")]) -> None:
+    """A table's promise: its grain, its key and what each column means."""
+    from medlake.steps.ask import describe_table
+
+    describe_table(table)
+
+
+@app.command()
+def key(conf: ConfOption = None) -> None:
+    """Make the secret key of all pseudonyms (mode 0600), once."""
+    from medlake.doors.settings import Conf, load, write_key
+
+    path = load(Conf(conf), "local").key_file
+    write_key(path)
+    typer.echo(f"Wrote {path}. Keep a copy somewhere safe, away from the lake.")
+
+
+def main() -> None:
+    """The console script: an error medlake knows is one sentence and its exit code, never a traceback."""
+    sys.exit(guarded(app))
+
+
+def guarded(call: Callable[[], object]) -> int:
+    """Run `call`; what it raises becomes a sentence on stderr and an exit code."""
+    try:
+        call()
+    except MedlakeError as fault:
+        print(f"medlake: {fault}", file=sys.stderr)
+        return fault.exit_code
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    except KeyboardInterrupt:
+        print("medlake: interrupted; the next run goes on at the first unfinished step", file=sys.stderr)
+        return 130
+    except Exception as fault:  # what it says may hold a value: only its kind is told
+        print(f"medlake: internal error ({type(fault).__name__}). Set MEDLAKE_DEBUG=1 to see it.", file=sys.stderr)
+        if "MEDLAKE_DEBUG" in os.environ:
+            raise
+        return MedlakeError.exit_code
+    return 0

@@ -1,0 +1,188 @@
+"""The lake: tables by name, read at a known version and written by key, nothing else.
+
+Zones are separate roots: LAKE/restricted holds bronze, quarantine and vault; LAKE/open the rest.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from delta.tables import DeltaTable
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from medlake.grammar.contract import Promise, conform, promise
+from medlake.grammar.errors import ContractError
+
+RESTRICTED = ("bronze", "quarantine", "vault")
+# Readers without Spark (delta-rs, DuckDB, polars) cannot read deletion vectors.
+TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.logRetentionDuration": "interval 90 days"}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a merge did, in rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    rows: int = 0  # that the merge was given
+
+    @property
+    def total(self) -> int:
+        return self.inserted + self.updated + self.deleted
+
+
+@dataclass
+class Activity:
+    """Table versions read and written since the last `take`, for the ledger."""
+
+    read: dict[str, int] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, Changes] = field(default_factory=dict)
+
+
+class Lake:
+    """One lake on a file system that every Spark process reaches."""
+
+    def __init__(self, spark: SparkSession, root: Path) -> None:
+        self.spark, self.root = spark, root
+        self.activity = Activity()
+        self._lock = threading.Lock()
+
+    def path(self, name: str) -> str:
+        """Where the table `layer.table` lies."""
+        layer, _, table = name.partition(".")
+        zone = "restricted" if layer in RESTRICTED else "open"
+        return str(self.root / zone / layer / table)
+
+    def version(self, name: str) -> int | None:
+        """The newest version of a table, or None where it does not exist yet."""
+        if not DeltaTable.isDeltaTable(self.spark, self.path(name)):
+            return None
+        log = self.spark._jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
+        snapshot = log.forTable(self.spark._jsparkSession, self.path(name)).update(  # type: ignore[attr-defined]
+            False, self.spark._jvm.scala.Option.empty(), self.spark._jvm.scala.Option.empty()  # type: ignore[union-attr]
+        )
+        return int(snapshot.version())
+
+    def read(self, name: str) -> DataFrame:
+        """The table as its promise says it; an absent table reads as one without rows."""
+        version = self.version(name)
+        if version is None:
+            return self.spark.createDataFrame([], promise(name).schema)
+        with self._lock:
+            self.activity.read.setdefault(name, version)
+        return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
+
+    def append(self, name: str, rows: DataFrame, *, txn: tuple[str, int]) -> None:
+        """Add rows once: a second call with the same `txn` (application, number) changes nothing."""
+        app, number = txn
+        writer = conform(rows, promise(name)).write.format("delta").mode("append")
+        for option, value in TABLE_PROPERTIES.items():
+            writer = writer.option(option, value)
+        writer.option("txnAppId", app).option("txnVersion", number).save(self.path(name))
+        self._wrote(name, Changes())
+
+    def merge(self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False) -> Changes:
+        """Make the table hold exactly `rows`: insert, update and delete by the promise's key.
+
+        `scope`: only table rows for which it holds may be deleted (default: all). `keep`: delete nothing.
+        A merge that would change nothing makes no new version.
+
+        Raises:
+            ContractError: a key stands twice, or a promised value is null.
+        """
+        to = promise(name)
+        fresh = conform(rows, to).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            n_rows = _sound(fresh, to)
+            if self.version(name) is None:
+                changes = self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
+            else:
+                changes = replace(self._merge(name, fresh, to, F.lit(False) if keep else scope), rows=n_rows)
+        finally:
+            fresh.unpersist()
+        return changes
+
+    def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
+        writer = fresh.write.format("delta").mode("errorifexists")
+        for option, value in TABLE_PROPERTIES.items():
+            writer = writer.option(option, value)
+        writer.save(self.path(name))
+        self._wrote(name, changes)
+        return changes
+
+    def _merge(self, name: str, fresh: DataFrame, to: Promise, scope: Column | None) -> Changes:
+        table = self.spark.read.format("delta").load(self.path(name))
+        diff = _difference(conform(table, to), fresh, to, scope).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
+            changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))
+            if changes.total == changes.inserted > 0:  # nothing to rewrite: an append is a fraction of a MERGE
+                diff.select(*to.columns).write.format("delta").mode("append").save(self.path(name))
+                self._wrote(name, changes)
+            elif changes.total:
+                on = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in to.key)
+                every = {f"`{c}`": f"s.`{c}`" for c in to.columns}
+                (
+                    DeltaTable.forPath(self.spark, self.path(name)).alias("t")
+                    .merge(diff.alias("s"), on)
+                    .whenMatchedDelete("s.change = 'delete'")
+                    .whenMatchedUpdate(set=every)  # type: ignore[arg-type]
+                    .whenNotMatchedInsert(values=every)  # type: ignore[arg-type]
+                    .execute()
+                )  # fmt: skip
+                self._wrote(name, changes)
+        finally:
+            diff.unpersist()
+        return changes
+
+    def _wrote(self, name: str, changes: Changes) -> None:
+        version = self.version(name)
+        with self._lock:
+            self.activity.written[name] = -1 if version is None else version
+            self.activity.changed[name] = changes
+
+    def take_activity(self) -> Activity:
+        """What was read and written since the last call."""
+        with self._lock:
+            taken, self.activity = self.activity, Activity()
+        return taken
+
+
+def _sound(rows: DataFrame, to: Promise) -> int:
+    """The number of rows, once no key stands twice and no promised value is null."""
+    required = [c.name for c in to.columns.values() if not c.nullable]
+    nulls = [F.count_if(F.col(c).isNull()).alias(f"null_{c}") for c in required]
+    seen = rows.agg(
+        F.count(F.lit(1)).alias("n"), F.count_distinct(F.struct(*to.key)).alias("n_keys"), *nulls
+    ).first()
+    assert seen is not None
+    faults = [f"column {c} is null in {seen[f'null_{c}']} row(s)" for c in required if seen[f"null_{c}"]]
+    if seen["n"] != seen["n_keys"]:
+        faults.append(f"key ({', '.join(to.key)}) stands twice in {seen['n'] - seen['n_keys']} row(s)")
+    if faults:
+        raise ContractError(to.name, faults)
+    return int(seen["n"])
+
+
+def _difference(table: DataFrame, fresh: DataFrame, to: Promise, scope: Column | None) -> DataFrame:
+    """The rows to change: the promise's columns and `change` in insert, update, delete."""
+    old = table.select(*to.key, F.struct(*to.columns).alias("old"), (F.lit(True) if scope is None else scope).alias("in_scope"))
+    new = fresh.select(*to.key, F.struct(*to.columns).alias("new"))
+    change = (
+        F.when(F.col("old").isNull(), "insert")
+        .when(F.col("new").isNull() & F.col("in_scope"), "delete")
+        .when(F.col("new").isNotNull() & ~F.col("old").eqNullSafe(F.col("new")), "update")
+    )
+    return (
+        old.join(new, on=list(to.key), how="full_outer")
+        .withColumn("change", change)
+        .where(F.col("change").isNotNull())
+        .select(F.coalesce("new", "old").alias("row"), "change")
+        .select("row.*", "change")
+    )

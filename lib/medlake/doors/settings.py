@@ -1,0 +1,195 @@
+"""Choices: the project's conf/, a profile, a user's own --conf DIR laid over both, and the command line."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import tomllib
+from datetime import date
+from importlib.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medlake.grammar.contract import shipped
+from medlake.grammar.errors import ConfigError, UsageError
+
+KEY_BYTES = 32  # HMAC-SHA-256 wants a key as long as its digest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ingest(_Section):
+    max_line_bytes: int
+    max_span_lines: int
+
+
+class Privacy(_Section):
+    shift_days_max: int = Field(ge=30, le=3650)
+    small_count: int = Field(ge=2)
+
+
+class Link(_Section):
+    rounds: int = Field(ge=1, le=20)
+
+
+class Cluster(_Section):
+    k_min: int = Field(ge=2)
+    k_max: int
+    min_visits: int
+
+
+class Associate(_Section):
+    min_support: float = Field(gt=0, le=1)
+    min_confidence: float = Field(gt=0, le=1)
+    max_items_per_basket: int = Field(ge=2)
+    max_length: int = Field(ge=2)
+
+
+class Train(_Section):
+    folds: int = Field(ge=2)
+    bootstrap: int = Field(ge=0)
+
+
+class Retry(_Section):
+    attempts: int = Field(ge=1)
+    wait_seconds: float = Field(ge=0)
+
+
+class Settings(_Section):
+    """Every choice of one run, checked."""
+
+    profile: Literal["local", "cluster"] = "local"
+    lake: Path
+    landing: Path
+    key_file: Path
+    as_of: date | None = None  # the day a night stands for; today where absent
+    seed: int
+    ingest: Ingest
+    privacy: Privacy
+    link: Link
+    cluster: Cluster
+    associate: Associate
+    train: Train
+    retry: Retry
+
+
+class Conf:
+    """The folders of choices, later ones laid over earlier ones, file by file."""
+
+    def __init__(self, user: Path | None = None) -> None:
+        if user is not None and not user.is_dir():
+            raise UsageError(f"--conf {user}: there is no such folder")
+        self.roots: list[Traversable] = [shipped("conf"), *([user] if user else [])]
+
+    def toml(self, *parts: str) -> dict[str, Any]:
+        """One TOML file, the user's keys laid over the project's.
+
+        Raises:
+            ConfigError: a file is not well formed.
+        """
+        merged: dict[str, Any] = {}
+        for root in self.roots:
+            path = root.joinpath(*parts)
+            if path.is_file():
+                try:
+                    merged = _laid_over(merged, tomllib.loads(path.read_text(encoding="utf-8")))
+                except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+                    raise ConfigError(f"conf/{'/'.join(parts)}: {fault}") from fault
+        return merged
+
+    def folders(self, kind: str) -> list[str]:
+        """The names of the sub-folders of conf/<kind>, sorted."""
+        names: set[str] = set()
+        for root in self.roots:
+            if root.joinpath(kind).is_dir():
+                names |= {p.name for p in root.joinpath(kind).iterdir() if p.is_dir()}
+        return sorted(names)
+
+    def texts(self, *parts: str, suffix: str) -> dict[str, str]:
+        """Stem → text of the files of one conf folder that end in `suffix`; the user's file wins."""
+        found: dict[str, str] = {}
+        for root in self.roots:
+            folder = root.joinpath(*parts)
+            if folder.is_dir():
+                for path in folder.iterdir():
+                    if path.name.endswith(suffix):
+                        found[path.name.removesuffix(suffix)] = path.read_text(encoding="utf-8")
+        return dict(sorted(found.items()))
+
+    def spark(self, profile: str) -> dict[str, str]:
+        """Spark settings of a profile: conf/spark/<profile>.conf, one `name value` a line."""
+        choices: dict[str, str] = {}
+        for text in (self.texts("spark", suffix=".conf").get(profile, ""),):
+            for line in text.splitlines():
+                if line.strip() and not line.lstrip().startswith("#"):
+                    name, _, value = line.strip().partition(" ")
+                    choices[name] = value.strip()
+        return choices
+
+
+def load(conf: Conf, profile: str, **given: Any) -> Settings:
+    """The settings: base.toml < <profile>.toml < the command line (`given`; None means not given).
+
+    Raises:
+        ConfigError: lists every wrong or missing choice at once.
+    """
+    choices = _laid_over(conf.toml("base.toml"), conf.toml(f"{profile}.toml"))
+    choices |= {name: value for name, value in given.items() if value is not None}
+    choices["profile"] = profile
+    if "MEDLAKE_KEY_FILE" in os.environ:
+        choices["key_file"] = os.environ["MEDLAKE_KEY_FILE"]
+    for name in ("lake", "landing", "key_file"):
+        if name in choices:
+            choices[name] = Path(choices[name]).expanduser().absolute()
+    try:
+        return Settings.model_validate(choices)
+    except ValidationError as fault:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors()]
+        raise ConfigError("conf: " + "; ".join(lines)) from fault
+
+
+def read_key(path: Path) -> bytes:
+    """The secret key of all pseudonyms.
+
+    Raises:
+        ConfigError: no key, no start; nor with a key that others may read.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no key file at {path}. `medlake key` makes one. Keep it safe and away from the lake: "
+            "without it the same patients get other pseudonyms."
+        )
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ConfigError(f"The key file {path} can be read by others. Run: chmod 600 {path}")
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError as fault:
+        raise ConfigError(f"The key file {path} does not hold {KEY_BYTES} bytes as hex digits") from fault
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"The key file {path} holds {len(key)} bytes, not {KEY_BYTES}")
+    return key
+
+
+def write_key(path: Path) -> None:
+    """Make a new random key file of mode 0600; an existing one is never overwritten."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as fault:
+        raise ConfigError(f"There is a key at {path} already; it is left as it is") from fault
+    with os.fdopen(handle, "w") as out:
+        out.write(secrets.token_hex(KEY_BYTES) + "\n")
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _laid_over(merged[name], value) if nested else value
+    return merged

@@ -1,0 +1,1 @@
+"""Pixels: NumPy in, NumPy out; `measured.py` runs them over DataFrames."""

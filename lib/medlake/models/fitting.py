@@ -1,0 +1,117 @@
+"""Cross-validation and final fits. A fit runs Spark jobs: this is the one place of the room that does.
+
+Only a model's parameters and one count per fold reach the driver, never rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark import StorageLevel
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from medlake.models.model import CLASS_WEIGHT, LABEL, Model, Params_, as_training_rows, risk
+from medlake.models.preparation import PREPARED, Preparation
+
+KEY = ("person_id", "index_at")
+ONE_PARTITION_ROWS = 200_000  # up to here one sorted partition: any cluster sums in the same order
+MANY_PARTITIONS = 64  # above it: ranges of the key, a fixed number whatever the cluster
+N_THREADS = 2  # fits that run side by side
+Side = tuple[DataFrame, PipelineModel, dict[str, PipelineModel]]  # rows, preparation, model by name
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model fitted to all labelled rows, and what its siblings said about the folds they had not seen.
+
+    out_of_fold: person_id, index_at, fold, risk, and of the sibling prepared and weights, both array<double>.
+    """
+
+    model: Model
+    params: Params_
+    fitted: PipelineModel
+    digest: str
+    out_of_fold: DataFrame
+
+
+def settled(rows: DataFrame, key: Sequence[str], n_rows: int) -> DataFrame:
+    """The rows in an order and partitions that depend on their keys only, so that fits do too."""
+    if n_rows <= ONE_PARTITION_ROWS:
+        return rows.repartition(1).sortWithinPartitions(*key)
+    return rows.repartitionByRange(MANY_PARTITIONS, *key).sortWithinPartitions(*key)
+
+
+@contextmanager
+def trained(
+    cases: DataFrame, models: Sequence[Model], *, n_features: int, seed: int,
+    params: Mapping[str, Params_] | None = None,
+) -> Iterator[list[Trained]]:  # fmt: skip
+    """Fit every model to each fold's complement and to all rows.
+
+    cases: person_id, index_at, features, boolean_value (never null), fold. The out-of-fold frames can be read
+    while the context lasts: they stand on cached rows.
+    """
+    counts = {int(r["fold"]): int(r["count"]) for r in cases.groupBy("fold").count().collect()}
+    n_rows, folds = sum(counts.values()), sorted(counts)
+    rows = settled(as_training_rows(cases), KEY, n_rows).persist(StorageLevel.MEMORY_AND_DISK)
+    chosen = {m.name: m.with_params((params or {}).get(m.name, {})) for m in models}
+    prepared: list[DataFrame] = []
+
+    def fit_side(fold: int | None) -> Side:
+        """Every model fitted to the rows outside `fold` (None: to all rows), on one shared preparation."""
+        outside = rows if fold is None else rows.where(F.col("fold") != fold)
+        first = Preparation(n_features).fit(outside)
+        ready = first.transform(rows).select(*KEY, "fold", LABEL, CLASS_WEIGHT, PREPARED)
+        prepared.append(ready.persist(StorageLevel.MEMORY_AND_DISK))
+        training = ready if fold is None else ready.where(F.col("fold") != fold)
+        n_outside = n_rows - (0 if fold is None else counts[fold])
+        fits = {
+            m.name: Pipeline(stages=m.stages(chosen[m.name], seed, n_outside)).fit(training) for m in models
+        }
+        return ready, first, fits
+
+    try:
+        with ThreadPoolExecutor(N_THREADS) as pool:
+            sides = dict(zip([*folds, None], pool.map(fit_side, [*folds, None]), strict=True))
+        _, preparation, final = sides[None]
+        yield [_trained(m, chosen[m.name], preparation, final[m.name], sides, folds) for m in models]
+    finally:
+        for frame in (*prepared, rows):
+            frame.unpersist()
+
+
+def _trained(
+    model: Model, params: Params_, preparation: PipelineModel, final: PipelineModel,
+    sides: Mapping[int | None, Side], folds: Sequence[int],
+) -> Trained:  # fmt: skip
+    fitted = PipelineModel(stages=[*preparation.stages, *final.stages])
+    held_out = []
+    for fold in folds:
+        ready, _, fits = sides[fold]
+        sibling = fits[model.name]
+        held_out.append(_said(sibling.transform(ready.where(F.col("fold") == fold)), model, sibling))
+    return Trained(model, params, fitted, model.digest(fitted), reduce(DataFrame.unionByName, held_out))
+
+
+def _said(answered: DataFrame, model: Model, fitted: PipelineModel) -> DataFrame:
+    weights = F.array(*[F.lit(w) for w in model.weights(fitted.stages)])
+    return answered.select(
+        *KEY,
+        "fold",
+        risk().alias("risk"),
+        vector_to_array(F.col(PREPARED)).alias(PREPARED),
+        weights.alias("weights"),
+    )
+
+
+def scored(cases: DataFrame, model: Model, fitted: PipelineModel) -> DataFrame:
+    """Risks of cases without a fold by the final model: as `Trained.out_of_fold`, `fold` null. Lazy."""
+    unseen = cases.withColumn("fold", F.lit(None).cast("int"))
+    return _said(fitted.transform(unseen), model, fitted)

@@ -1,0 +1,183 @@
+"""Opening files on executors: one file at a time, rows out in bounded Arrow batches, no poison spreads."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_schema
+
+BATCH_ROWS = 4_096
+BATCH_BYTES = 32 * 1024 * 1024
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 1024 * 1024
+
+# What a file of the manifest carries: one row per file that was claimed by a source.
+FILE = T.StructType(
+    [
+        T.StructField("source", T.StringType(), False),
+        T.StructField("source_table", T.StringType(), False),
+        T.StructField("is_deletion", T.BooleanType(), False),
+        T.StructField("file", T.StringType(), False),
+        T.StructField("uri", T.StringType(), False),
+        T.StructField("size_bytes", T.LongType(), False),
+        T.StructField("file_sha256", T.StringType(), False),
+        T.StructField("batch", T.IntegerType(), False),
+    ]
+)
+# What every reader adds about where a record stands and whether it was refused.
+STANDS = [
+    T.StructField("source", T.StringType(), False),
+    T.StructField("source_table", T.StringType(), False),
+    T.StructField("file", T.StringType(), False),
+    T.StructField("file_sha256", T.StringType(), False),
+    T.StructField("row", T.LongType(), False),
+    T.StructField("batch", T.IntegerType(), False),
+    T.StructField("row_hash", T.StringType(), False),
+]
+VERDICT = [
+    T.StructField("reason_code", T.StringType(), True),
+    T.StructField("detail", T.StringType(), True),
+    T.StructField("raw", T.StringType(), True),
+]
+
+
+@dataclass(frozen=True)
+class Refused(Exception):  # noqa: N818 (a verdict on one record, not an error of the program)
+    """One record that cannot be taken in: its stable code and a sentence."""
+
+    code: str
+    detail: str
+
+
+def per_file(
+    files: DataFrame,
+    read: Callable[[dict[str, Any]], Iterable[dict[str, Any]]],
+    payload: list[T.StructField],
+) -> DataFrame:
+    """Run `read` on every file row on executors; one output row per record it yields.
+
+    `read` yields dicts with `row` (int), `row_hash`, the payload's fields, or `reason_code`, `detail`, `raw`;
+    where each record stands is filled in here. A file that fails as a whole becomes one refused record.
+    """
+    schema = T.StructType([*STANDS, *payload, *VERDICT])
+    arrow = to_arrow_schema(schema, timezone="UTC")
+
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for file in batch.to_pylist():
+                yield from _batched(_guarded(file, read), arrow)
+
+    return files.mapInArrow(run, schema)
+
+
+def _guarded(
+    file: dict[str, Any], read: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    stands = {name: file[name] for name in ("source", "source_table", "file", "file_sha256", "batch")}
+    empty = {"row_hash": file["file_sha256"]}
+    try:
+        if file["size_bytes"] == 0:
+            raise Refused("file_empty", "The file holds no byte.")
+        for record in read(file):
+            yield {**stands, **record}
+    except Refused as fault:
+        yield {**stands, **empty, "row": 0, "reason_code": fault.code, "detail": fault.detail, "raw": ""}
+    except Exception as fault:  # one poison file stops nothing else; what it was is in `detail`
+        said = f"The file cannot be read ({type(fault).__name__})."
+        yield {**stands, **empty, "row": 0, "reason_code": "file_unreadable", "detail": said, "raw": ""}
+
+
+def _batched(records: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        rows.append(record)
+        size += len(record.get("raw") or "") + len(record.get("json") or "") + len(record.get("text") or "") + 200
+        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+            rows, size = [], 0
+    if rows:
+        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def refused(row: int, raw: bytes, code: str, detail: str) -> dict[str, Any]:
+    """A record set aside whole; bytes that are no UTF-8 are kept as \\x escapes."""
+    text = raw.decode("utf-8", errors="backslashreplace").replace("\x00", "\\x00")
+    return {"row": row, "row_hash": digest(raw), "reason_code": code, "detail": detail, "raw": text}
+
+
+def digest(data: bytes) -> str:
+    """sha256 as hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(uri: str) -> str:
+    """sha256 of a file's bytes, in constant memory."""
+    seen = hashlib.sha256()
+    with open(uri, "rb") as handle:  # noqa: PTH123 (a URI that the manifest gave)
+        while chunk := handle.read(CHUNK):
+            seen.update(chunk)
+    return seen.hexdigest()
+
+
+def opened(uri: str) -> IO[bytes]:
+    """The file's bytes, unpacked where it is gzip by its first bytes (whatever its name says)."""
+    handle = open(uri, "rb")  # noqa: PTH123, SIM115
+    magic = handle.read(2)
+    handle.seek(0)
+    return gzip.GzipFile(fileobj=handle) if magic == GZIP_MAGIC else handle  # type: ignore[return-value]
+
+
+def lines(uri: str, *, max_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, bytes without line end) of each line; LF, CRLF or, in a file without any LF, CR.
+
+    A line longer than `max_bytes` is cut there, so that no line can fill the memory; the caller sees
+    `len > max_bytes`.
+    """
+    with opened(uri) as handle:
+        head = handle.read(64 * 1024)
+        old_mac = b"\r" in head and b"\n" not in head
+    with opened(uri) as handle:
+        number = 0
+        for line in _cr_lines(handle) if old_mac else _lf_lines(handle, max_bytes):
+            number += 1
+            yield number, line
+
+
+def _lf_lines(handle: IO[bytes], max_bytes: int) -> Iterator[bytes]:
+    while line := handle.readline(max_bytes + 2):
+        if len(line) > max_bytes and not line.endswith(b"\n"):
+            while (rest := handle.readline(max_bytes)) and not rest.endswith(b"\n"):
+                continue
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _cr_lines(handle: IO[bytes]) -> Iterator[bytes]:
+    left = b""
+    while chunk := handle.read(CHUNK):
+        *whole, left = (left + chunk).split(b"\r")
+        yield from whole
+    if left:
+        yield left
+
+
+def walk(folder: str) -> Iterator[tuple[str, str, int]]:
+    """(path below the folder, uri, size) of every regular file, hidden ones and sub-folders too; no links."""
+    stack = [folder]
+    while stack:
+        here = stack.pop()
+        with os.scandir(here) as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    relative = os.path.relpath(entry.path, folder)
+                    yield relative, entry.path, entry.stat(follow_symlinks=False).st_size

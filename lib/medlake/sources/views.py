@@ -1,0 +1,86 @@
+"""bronze → the views that a mapping's SQL reads: the current records of one source, nothing else.
+
+The newest record of a key wins (later night, later file name, later line; FHIR: later lastUpdated and
+version first) and deleted ones are gone. `_record` says where each row stands, for quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from medlake.sources.declared import Source
+
+STANDS = ("source_table", "file", "file_sha256", "row")
+RECORD = "struct<source_table:string,file:string,file_sha256:string,row:bigint>"
+
+
+def table_view(bronze: DataFrame, source: Source, table: str, columns: Sequence[str]) -> DataFrame:
+    """The current records of one table of a CSV-like source: its columns as text, and `_record`."""
+    records = bronze.where((F.col("source") == source.name) & (F.col("source_table") == table))
+    key = next(t.key for t in source.tables if t.name == table)
+    if key:
+        records = keep_newest(
+            records.withColumn("key", F.array(*[F.col("record")[k] for k in key])),
+            partition=["key"], order=[F.col("batch"), F.col("file"), F.col("row")],
+        ).drop("key")  # fmt: skip
+    else:
+        records = records.where(~F.col("is_deletion"))
+    return records.select(*[F.col("record")[c].alias(c) for c in columns], stands())
+
+
+def fhir_views(bronze: DataFrame, source: Source, shapes: Mapping[str, str]) -> dict[str, DataFrame]:
+    """One view per resource type: the current resources, typed by the shape (a DDL; leaves are text)."""
+    mine = bronze.where(F.col("source") == source.name)
+    current = keep_newest(
+        mine.withColumn("is_deletion", F.col("is_deleted")),
+        partition=["resource_type", "resource_id"],
+        order=[F.col("last_updated"), F.try_to_number("version_id", F.lit("9999999999")), *_seen()],
+    )
+    return {kind: _typed(current.where(F.col("resource_type") == kind), ddl) for kind, ddl in shapes.items()}
+
+
+def note_view(bronze: DataFrame, source: Source) -> DataFrame:
+    """The source's text files: text, and what their names say. A file re-sent under its name replaces it."""
+    records = keep_newest(
+        bronze.where(F.col("source") == source.name).withColumn("is_deletion", F.lit(False)),
+        partition=["file"], order=[F.col("batch"), F.col("file_sha256")],
+    )  # fmt: skip
+    said = ("person_source_value", "visit_source_value", "note_date", "note_title")
+    return records.select(
+        *[F.col("record")[name].alias(name) for name in said],
+        F.col("text").alias("note_text"), F.lit("note").alias("note_class_source_value"), stands(),
+    )  # fmt: skip
+
+
+def keep_newest(records: DataFrame, *, partition: list[str], order: list[Column]) -> DataFrame:
+    """The last record of each partition in `order` (nulls first); none where a deletion came with or after it.
+
+    `order` must end in columns that make it total.
+    """
+    by_key = Window.partitionBy(*partition)
+    told = records.withColumn(
+        "deleted_in", F.max(F.when(F.col("is_deletion"), F.col("batch"))).over(by_key)
+    ).where(~F.col("is_deletion"))
+    newest_first = by_key.orderBy(*[o.desc_nulls_last() for o in order])
+    return (
+        told.withColumn("place", F.row_number().over(newest_first))
+        .where((F.col("place") == 1) & (F.col("deleted_in").isNull() | (F.col("deleted_in") < F.col("batch"))))
+        .drop("place", "deleted_in")
+    )
+
+
+def stands() -> Column:
+    """`_record`: where the row stands."""
+    return F.struct(*STANDS).alias("_record")
+
+
+def _seen() -> list[Column]:
+    return [F.col("batch"), F.col("file"), F.col("row")]
+
+
+def _typed(resources: DataFrame, ddl: str) -> DataFrame:
+    shaped = F.from_json("json", ddl, {"mode": "PERMISSIVE"}).alias("resource")
+    return resources.select(shaped, stands()).select("resource.*", "_record")

@@ -1,0 +1,63 @@
+"""cluster: patients grouped by K-means, with the reasons for the number of groups."""
+
+from __future__ import annotations
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from medlake.doors.ledger import Counts
+from medlake.grammar.contract import promise
+from medlake.mining.clusters import profile, standardised
+from medlake.mining.fitting import Groups, patient_groups
+from medlake.steps.context import Context
+
+TASK = "patient_groups"  # whose features are grouped (conf/tasks/patient_groups)
+MODEL = "patients"
+MIN_PERSONS = 20  # fewer patients make no groups
+N_COMPONENTS = 8  # principal components the distance is taken on
+TABLES = ("gold.cluster_model", "gold.cluster_assignment", "gold.cluster_profile")
+
+
+def run(ctx: Context) -> Counts:
+    """Write gold.cluster_model, cluster_assignment and cluster_profile."""
+    choices = ctx.settings.cluster
+    matrix = _patients(ctx, choices.min_visits).persist(StorageLevel.MEMORY_AND_DISK)
+    definitions = ctx.lake.read("gold.feature_def").where(F.col("task") == TASK)
+    try:
+        n_persons = matrix.count()
+        if n_persons < max(MIN_PERSONS, choices.k_min + 1):
+            ctx.say(f"cluster: {n_persons} patients are too few for groups")
+            for name in TABLES:
+                ctx.lake.merge(name, ctx.spark.createDataFrame([], promise(name).schema))
+            return Counts()
+        with patient_groups(
+            standardised(matrix), ks=range(choices.k_min, choices.k_max + 1), n_components=N_COMPONENTS,
+            seed=ctx.settings.seed, n_persons=n_persons,
+        ) as groups:  # fmt: skip
+            ctx.lake.merge("gold.cluster_model", _models(ctx, groups))
+            ctx.lake.merge("gold.cluster_assignment", groups.assignment)
+        assigned = ctx.lake.read("gold.cluster_assignment")
+        ctx.lake.merge("gold.cluster_profile", profile(matrix, assigned, definitions))
+    finally:
+        matrix.unpersist()
+    return Counts()
+
+
+def _patients(ctx: Context, min_visits: int) -> DataFrame:
+    seen = (
+        ctx.lake.read("silver.visit_occurrence")
+        .groupBy("person_id")
+        .agg(F.count(F.lit(1)).alias("n_visits"))
+        .where(F.col("n_visits") >= min_visits)
+    )
+    matrix = ctx.lake.read("gold.feature_matrix").where(F.col("task") == TASK)
+    return matrix.join(seen, on="person_id", how="left_semi").select("person_id", "features")
+
+
+def _models(ctx: Context, groups: Groups) -> DataFrame:
+    rows = [
+        (MODEL, g.k, g.silhouette, g.stability, g.inertia, g.n_smallest, *groups.verdicts[g.k])
+        for g in groups.tried
+    ]
+    return ctx.spark.createDataFrame(rows, promise("gold.cluster_model").schema)

@@ -1,0 +1,86 @@
+"""What every step is given: the lake, the choices, the key and the night; nothing is global."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pyspark.sql import SparkSession
+
+from medlake.doors.lake import Lake
+from medlake.doors.ledger import Counts, Night
+from medlake.doors.settings import Conf, Settings
+
+T = TypeVar("T")
+
+
+class Progress:
+    """Says what happens: in place on a terminal, one plain line per event in a log, mirrored to a file."""
+
+    def __init__(self, log: Path | None = None) -> None:
+        self.log = log
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line; never holds a patient's value."""
+        line = f"[{time.monotonic() - self.started:7.1f} s] {text}"
+        print(line, file=sys.stderr, flush=True)
+        if self.log is not None:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as out:
+                out.write(line + "\n")
+
+
+@dataclass
+class Context:
+    """The world of one step."""
+
+    spark: SparkSession
+    lake: Lake
+    settings: Settings
+    conf: Conf
+    night: Night
+    key: bytes
+    progress: Progress
+    only: str | None = None  # a source, table, layer or model that the command named
+    faults: list[str] = field(default_factory=list)  # input refused in this step; others went on
+    lock: threading.Lock = field(default_factory=threading.Lock)  # one writer per table: for shared ones
+
+    def say(self, text: str) -> None:
+        """Tell the person who watches."""
+        self.progress.say(text)
+
+    def side_by_side(self, work: Iterable[Callable[[], T]], *, threads: int = 3) -> list[T]:
+        """Run independent Spark jobs at once; results in order, the first error is raised."""
+        with ThreadPoolExecutor(threads) as pool:
+            futures = [pool.submit(call) for call in work]
+            return [future.result() for future in futures]
+
+
+Step = Callable[[Context], Counts]
+
+
+def conf_digest(conf: Conf, settings: Settings) -> str:
+    """A digest of every choice that can change a result: settings, sources, mappings, tasks."""
+    said = settings.model_dump(mode="json", exclude={"lake", "landing", "key_file", "profile", "retry"})
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for root in conf.roots:
+        for text in sorted(_texts(Path(str(root))) if Path(str(root)).is_dir() else []):
+            digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+def _texts(root: Path) -> list[str]:
+    return [
+        f"{path.relative_to(root)}\n{path.read_text(encoding='utf-8')}"
+        for path in root.rglob("*")
+        if path.suffix in {".toml", ".sql", ".ddl"} and path.name not in {"cluster.toml", "local.toml"}
+    ]

@@ -1,0 +1,173 @@
+"""Landing → bronze: what is new by path and content is read, each record kept or set aside, once.
+
+The batch is written down first (bronze.landing_file), then read: a killed ingest goes on with the very same
+files. Every append carries its batch, so a second append of one batch changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from medlake.clean.quarantine import from_reading
+from medlake.doors.ledger import Counts
+from medlake.grammar.contract import promise
+from medlake.grammar.errors import InputRefusedError, UsageError
+from medlake.sources.declared import Source
+from medlake.sources.dicom import read_objects
+from medlake.sources.fhir import read_resources
+from medlake.sources.manifest import UNCLAIMED, keep_new, list_files
+from medlake.sources.notes import read_notes
+from medlake.sources.tables import read_records
+from medlake.steps.context import Context
+from medlake.steps.sources import all_sources
+
+TARGETS = {"csv": "csv_record", "fhir": "fhir_resource", "notes": "note_document", "dicom": "dicom_object"}
+
+
+def run(ctx: Context) -> Counts:
+    """Take in what is new below LANDING."""
+    sources = {n: s for n, s in all_sources(ctx.conf).items() if ctx.only in (None, n)}
+    if not sources:
+        raise UsageError(f"There is no source {ctx.only!r} under conf/sources")
+    total, number = Counts(), unfinished(ctx)
+    if number is None:
+        number = planned(ctx, sources)
+    while number is not None:
+        total += taken_in(ctx, all_sources(ctx.conf), number)
+        number = unfinished(ctx)
+    return total
+
+
+def unfinished(ctx: Context) -> int | None:
+    """The batch that was written down but not read to its end, if there is one."""
+    done = ctx.lake.read("ops.batch").select("batch")
+    left = ctx.lake.read("bronze.landing_file").join(done, on="batch", how="left_anti")
+    row = left.agg(F.min("batch").alias("batch")).first()
+    return None if row is None or row["batch"] is None else int(row["batch"])
+
+
+def planned(ctx: Context, sources: dict[str, Source]) -> int | None:
+    """Write the new files down as the next batch; its number, or None where nothing is new."""
+    seen = ctx.lake.read("bronze.landing_file")
+    landing = ctx.settings.landing
+    folders = [(n, str(landing / n)) for n in sources if (landing / n).is_dir()]  # one per source, not per file
+    if not folders:
+        raise InputRefusedError(f"{landing} has no folder of a known source. Known: {', '.join(sorted(sources))}.")
+    last = seen.agg(F.max("batch").alias("batch")).first()
+    number = int((last["batch"] if last else None) or 0) + 1
+    frame = ctx.spark.createDataFrame(folders, "source string, folder string").repartition(len(folders))
+    fresh = keep_new(list_files(frame, sources, batch=number), seen).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        by_table = fresh.groupBy("source", "source_table").agg(F.count("*").alias("n"))
+        counts = {(r["source"], r["source_table"]): int(r["n"]) for r in by_table.limit(100_000).collect()}
+        if counts:
+            ctx.lake.append("bronze.landing_file", fresh, txn=("medlake/landing_file", number))
+    finally:
+        fresh.unpersist()
+    lost = sum(n for (_, table), n in counts.items() if table == UNCLAIMED)
+    ctx.say(f"ingest: {sum(counts.values()) - lost:,} new files of {len({s for s, _ in counts})} sources")
+    if lost:
+        ctx.say(f"ingest: {lost:,} files fit no pattern of their source and were not read")
+    return number if counts else None
+
+
+def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
+    """Read one batch to its end, each content once, and mark it as read."""
+    files = ctx.lake.read("bronze.landing_file")
+    batch = files.where((F.col("batch") == number) & (F.col("source_table") != UNCLAIMED))
+    known = files.where(F.col("batch") < number).select("source", "file_sha256")
+    first = batch.groupBy("source", "file_sha256").agg(F.min("file").alias("file"))
+    once = batch.join(first, on=["source", "file_sha256", "file"], how="left_semi")
+    new = once.join(known, on=["source", "file_sha256"], how="left_anti")
+    present = {r["source"] for r in new.select("source").distinct().limit(10_000).collect()}
+    formats = sorted({sources[name].format for name in present if name in sources})
+    counts = sum(ctx.side_by_side([_reading(ctx, sources, new, form, number) for form in formats]), Counts())
+    row = new.agg(F.lit(number).alias("batch"), F.lit(ctx.night.number).alias("night_id"), F.count("*").alias("n_files"))
+    ctx.lake.merge("ops.batch", row, keep=True)
+    return counts
+
+
+def _reading(ctx: Context, sources: dict[str, Source], batch: DataFrame, form: str, number: int) -> Callable[[], Counts]:
+    mine = {n: s for n, s in sources.items() if s.format == form}
+    files = batch.where(F.col("source").isin(list(mine)))
+    files = files.repartition(ctx.spark.sparkContext.defaultParallelism * 4, "file_sha256")
+    target = f"bronze.{TARGETS[form]}"
+    chosen = ctx.settings.ingest
+    readers: dict[str, Callable[[], DataFrame]] = {
+        "csv": lambda: read_records(
+            files, mine, max_line_bytes=chosen.max_line_bytes, max_span_lines=chosen.max_span_lines
+        ),
+        "fhir": lambda: read_resources(files, max_line_bytes=chosen.max_line_bytes),
+        "notes": lambda: read_notes(files, mine, max_bytes=chosen.max_line_bytes),
+        "dicom": lambda: read_objects(files),
+    }
+    return lambda: _kept_or_refused(ctx, target, readers[form](), files, number)
+
+
+def _kept_or_refused(ctx: Context, target: str, records: DataFrame, files: DataFrame, number: int) -> Counts:
+    """Append what can be kept to `target`, set the rest aside, and count both."""
+    to = promise(target)
+    read = records.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        fit = read.where(F.col("reason_code").isNull())
+        stamped = fit.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
+        fresh = _unseen(ctx, target, stamped, number) if target == "bronze.dicom_object" else stamped
+        counts = _manifest(ctx, read, fresh, files, number)
+        ctx.lake.append(target, fresh.select(*to.columns), txn=(f"medlake/{target}", number))
+        known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
+        refused = read.where(F.col("reason_code").isNotNull())
+        with ctx.lock:
+            aside = from_reading(refused, target, known, quarantine, batch=number)
+            ctx.lake.merge("quarantine.record", aside, keep=True)
+            if target == "bronze.csv_record":
+                _columns(ctx, fit, number)
+    finally:
+        read.unpersist()
+    return counts
+
+
+def _unseen(ctx: Context, target: str, objects: DataFrame, number: int) -> DataFrame:
+    """DICOM objects that are not here yet: the same object re-sent, moved or zipped keeps its content."""
+    known = ctx.lake.read(target).where(F.col("batch") < number)
+    place = F.struct("source", "file", "row")
+    first = objects.groupBy("sop_instance_uid", "content_sha256").agg(F.min(place).alias("first"))
+    once = objects.join(first, on=["sop_instance_uid", "content_sha256"], how="inner").where(place == F.col("first"))
+    return once.join(known, on=["sop_instance_uid", "content_sha256"], how="left_anti")
+
+
+def _columns(ctx: Context, fit: DataFrame, number: int) -> None:
+    """Remember which columns the tables have brought."""
+    known = ctx.lake.read("bronze.source_column").select("source", "source_table", "column")
+    seen = fit.select("source", "source_table", F.explode(F.map_keys("record")).alias("column")).distinct()
+    new = seen.join(known, on=["source", "source_table", "column"], how="left_anti")
+    ctx.lake.merge("bronze.source_column", new.withColumn("batch", F.lit(number)), keep=True)
+
+
+def _manifest(ctx: Context, read: DataFrame, fresh: DataFrame, files: DataFrame, number: int) -> Counts:
+    """ops.batch_manifest: per source table what came in and where it went; returns the sum."""
+    bad = F.col("reason_code").isNotNull()
+    by = ["source", "source_table"]
+    told = read.groupBy(*by).agg(F.count("*").alias("rows_in"), F.count_if(bad).alias("rows_quarantined"))
+    kept = fresh.groupBy(*by).agg(F.count("*").alias("rows_kept"))
+    of_file = files.select("source", "file", "size_bytes")
+    sizes = read.select(*by, "file").distinct().join(of_file, on=["source", "file"], how="inner").groupBy(*by)
+    n_files = sizes.agg(F.count("*").alias("n_files"), F.sum("size_bytes").alias("n_bytes"))
+    joined = told.join(kept, on=by, how="left").join(n_files, on=by, how="left")
+    whole = joined.fillna(0, ["rows_kept", "n_files", "n_bytes"]).withColumns(
+        {
+            "batch": F.lit(number),
+            "night_id": F.lit(ctx.night.number),
+            "rows_merged": F.col("rows_in") - F.coalesce("rows_kept", F.lit(0)) - F.col("rows_quarantined"),
+        }
+    )
+    rows = whole.select(*promise("ops.batch_manifest").columns).persist()
+    try:
+        with ctx.lock:
+            ctx.lake.merge("ops.batch_manifest", rows, keep=True)
+        sums = rows.agg(*[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")]).first()
+    finally:
+        rows.unpersist()
+    return Counts(*[int(v or 0) for v in sums]) if sums else Counts()

@@ -1,0 +1,70 @@
+"""What the page says about the night's work: intake, quarantine, changes, steps, tables."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from medlake.grammar.contract import all_promises
+from medlake.report import operations
+from medlake.report.content import Change, Intake, Refusal, SetAside, StepRun, TableVersion
+from medlake.steps.context import Context
+
+SHOWN = ("silver.", "gold.", "ref.")  # layers whose tables the page lists
+
+
+def work(ctx: Context) -> dict[str, Any]:
+    """The fields of PageContent about the night's work, by name."""
+    night, runs = ctx.night.number, ctx.lake.read("ops.run")
+    about = {
+        n: str(ctx.conf.toml("sources", n, "source.toml").get("about", ""))
+        for n in ctx.conf.folders("sources")
+    }
+    intake = operations.intake(ctx.lake.read("ops.batch_manifest"), night).collect()
+    set_aside = operations.set_aside(ctx.lake.read("quarantine.record")).collect()
+    refusals = operations.refusals(ctx.lake.read("ops.source_fault"), night).collect()
+    steps = operations.steps(runs, night).collect()
+    return {
+        "intake": tuple(Intake(about=about.get(row["source"], ""), **row.asDict()) for row in intake),
+        "set_aside": tuple(SetAside(**row.asDict()) for row in set_aside),
+        "refusals": tuple(Refusal(**row.asDict()) for row in refusals),
+        "changes": _changes(ctx, runs),
+        "steps": tuple(StepRun(**row.asDict()) for row in steps),
+        "versions": _versions(ctx),
+    }
+
+
+def _is_of_people(table: str) -> bool:
+    """Whether a row of the table stands for a person, so that few rows are few people."""
+    return "person_id" in all_promises()[table].key if table in all_promises() else True
+
+
+def _safe(n: int, table: str, small: int) -> int | None:
+    return None if _is_of_people(table) and 0 < n < small else n
+
+
+def _changes(ctx: Context, runs: DataFrame) -> tuple[Change, ...]:
+    small = ctx.settings.privacy.small_count
+    return tuple(
+        Change(
+            row["table"],
+            *(_safe(row[n], row["table"], small) for n in ("n_inserted", "n_updated", "n_deleted")),
+        )
+        for row in operations.changes(runs, ctx.night.number).collect()
+    )
+
+
+def _versions(ctx: Context) -> tuple[TableVersion, ...]:
+    names = [name for name in all_promises() if name.startswith(SHOWN)]
+    versions = {name: version for name in names if (version := ctx.lake.version(name)) is not None}
+    counts = [
+        ctx.lake.read(name).agg(F.count(F.lit(1)).alias("n")).withColumn("table", F.lit(name))
+        for name in versions
+    ]
+    rows = reduce(DataFrame.unionByName, counts).collect() if counts else []
+    n_rows = {row["table"]: int(row["n"]) for row in rows}
+    small = ctx.settings.privacy.small_count
+    return tuple(TableVersion(n, version, _safe(n_rows[n], n, small)) for n, version in versions.items())

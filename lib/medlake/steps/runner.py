@@ -1,0 +1,183 @@
+"""Runs steps: one after the other by the night's order, resumed, retried and written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+
+from medlake.doors import session
+from medlake.doors.lake import Lake
+from medlake.doors.ledger import Counts, Lease, Ledger, Night, now
+from medlake.doors.settings import Conf, load, read_key
+from medlake.grammar.errors import ConfigError, InputRefusedError, MedlakeError, UsageError
+from medlake.steps import STEPS
+from medlake.steps.context import Context, Progress, conf_digest
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    conf: Path | None = None
+    lake: Path | None = None
+    landing: Path | None = None
+    profile: str = "local"
+    from_step: str | None = None
+    dry_run: bool = False
+    only: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A node of conf/nightly.toml."""
+
+    step: str
+    after: tuple[str, ...]
+    retries: int
+
+
+def nightly(conf: Conf) -> list[Plan]:
+    """The night's steps in an order that respects `after`.
+
+    Raises:
+        ConfigError: a step is unknown or the order runs in a circle.
+    """
+    nodes = {
+        name: Plan(name, tuple(node.get("after", [])), int(node.get("retries", 0)))
+        for name, node in conf.toml("nightly.toml").get("step", {}).items()
+    }
+    unknown = sorted((set(nodes) | {a for n in nodes.values() for a in n.after}) - set(STEPS))
+    if unknown:
+        raise ConfigError(f"conf/nightly.toml names unknown steps: {', '.join(unknown)}")
+    try:
+        order = list(TopologicalSorter({n: p.after for n, p in nodes.items()}).static_order())
+    except CycleError as fault:
+        raise ConfigError("conf/nightly.toml: the steps wait for each other in a circle") from fault
+    return [nodes[name] for name in order if name in nodes]
+
+
+class Runner:
+    """One process that holds the lease of one lake."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.conf = Conf(options.conf)
+        self.settings = load(self.conf, options.profile, lake=options.lake, landing=options.landing)
+        self.plans = nightly(self.conf)
+        self.progress = Progress(self.settings.lake / "log" / "medlake.log")
+        self.lease = Lease(self.settings.lake)
+
+    def night(self) -> int:
+        """Run (or go on with) a whole night; returns the exit code."""
+        steps = [plan.step for plan in self.plans]
+        if self.options.from_step and self.options.from_step not in steps:
+            raise UsageError(f"--from {self.options.from_step}: the night's steps are {', '.join(steps)}")
+        if self.options.dry_run:
+            return self._dry_run()
+        return self._hold(self._night)
+
+    def step(self, name: str) -> int:
+        """Run one step now, whether anything changed or not; returns the exit code."""
+        plan = Plan(name, (), 0)
+        if self.options.dry_run:
+            self.progress.say(f"Would run {name} on {self.settings.lake}")
+            return 0
+        return self._hold(lambda ctx, ledger: self._one(ctx, ledger, plan, forced=True))
+
+    def _hold(self, work: Callable[[Context, Ledger], int]) -> int:
+        key = read_key(self.settings.key_file)
+        left = self.lease.acquire()
+        try:
+            self.progress.say(f"Starting Spark ({self.settings.profile})")
+            spark = session.start("medlake", self.conf.spark(self.settings.profile))
+            lake = Lake(spark, self.settings.lake)
+            digest = conf_digest(self.conf, self.settings)
+            ledger = Ledger(lake, [p.step for p in self.plans], digest, self.settings.seed)
+            if left and "step" in left:
+                self.progress.say(f"The last run was killed in step {left['step']}; going on")
+                started = datetime.fromisoformat(left["started_at"])
+                ledger.attempted(left["night_id"], left["step"], left["attempt"], "killed", started)
+            ctx = Context(spark, lake, self.settings, self.conf, self._tonight(ledger), key, self.progress)
+            ctx.only = self.options.only
+            return work(ctx, ledger)
+        finally:
+            self.lease.release()
+
+    def _tonight(self, ledger: Ledger) -> Night:
+        last = ledger.last()
+        today = self.settings.as_of or datetime.now(UTC).date()
+        if last is None:
+            return Night(1, today)
+        whole = len(ledger.finished(last)) == len(self.plans)
+        return Night(last.number + 1, today) if whole and self._opens_night() else last
+
+    def _opens_night(self) -> bool:
+        return self.options.from_step is None and self.options.only is None
+
+    def _night(self, ctx: Context, ledger: Ledger) -> int:
+        done = ledger.finished(ctx.night)
+        if self.options.from_step:
+            steps = [plan.step for plan in self.plans]
+            done = steps[: steps.index(self.options.from_step)]
+        ctx.say(f"Night {ctx.night.number} as of {ctx.night.as_of}" + (f", after {done[-1]}" if done else ""))
+        worst = 0
+        for plan in self.plans:
+            if plan.step not in done:
+                forced = self.options.from_step is not None
+                worst = max(worst, self._one(ctx, ledger, plan, forced=forced))
+        page = self.settings.lake / "report" / "latest.html"
+        ctx.say(f"Night {ctx.night.number} is done. Report: {page}")
+        return worst
+
+    def _one(self, ctx: Context, ledger: Ledger, plan: Plan, *, forced: bool) -> int:
+        for attempt in range(1, plan.retries + 2):
+            started = now()
+            self.lease.note(
+                step=plan.step, night_id=ctx.night.number, attempt=attempt, started_at=started.isoformat()
+            )
+            try:
+                return self._attempt(ctx, ledger, plan, attempt, started, forced=forced)
+            except (MedlakeError, PySparkException, OSError) as fault:
+                code = getattr(fault, "exit_code", MedlakeError.exit_code)
+                said = str(fault) if isinstance(fault, MedlakeError) else type(fault).__name__
+                ledger.attempted(
+                    ctx.night.number, plan.step, attempt, "failed", started,
+                    ended=now(), exit_code=code, error=f"{type(fault).__name__}: {said}"[:2000],
+                )  # fmt: skip
+                if isinstance(fault, MedlakeError) or attempt > plan.retries:
+                    raise
+                ctx.say(f"{plan.step} failed ({type(fault).__name__}); trying again")
+                time.sleep(self.settings.retry.wait_seconds * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _attempt(
+        self, ctx: Context, ledger: Ledger, plan: Plan, attempt: int, started: datetime, *, forced: bool
+    ) -> int:
+        ctx.lake.take_activity()
+        ctx.faults.clear()
+        if not forced and plan.step not in ("ingest", "report", "audit") and ledger.unchanged(plan.step):
+            ledger.wrote(ctx.night, plan.step, started, Counts(), "unchanged")
+            ctx.say(f"{plan.step}: nothing changed since the last night")
+            return 0
+        counts = STEPS[plan.step]()(ctx).checked(plan.step)
+        code = InputRefusedError.exit_code if ctx.faults else 0
+        status = "refused" if ctx.faults else "done"
+        changed = ledger.wrote(ctx.night, plan.step, started, counts, status, code)
+        ledger.attempted(ctx.night.number, plan.step, attempt, "done", started, ended=now(), exit_code=code)
+        took = (now() - started).total_seconds()
+        rows = f": {counts.rows_in:,} rows in, {counts.kept:,} kept, {counts.quarantined:,} set aside, {counts.merged:,} merged"
+        ctx.say(f"{plan.step}{rows if counts.rows_in else ''} ({changed:,} rows changed, {took:.1f} s)")
+        for fault in ctx.faults:
+            ctx.say(f"{plan.step}: refused: {fault}")
+        return code
+
+    def _dry_run(self) -> int:
+        for plan in self.plans:
+            self.progress.say(f"Would run {plan.step}" + (f" after {', '.join(plan.after)}" if plan.after else ""))
+        return 0

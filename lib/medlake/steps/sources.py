@@ -1,0 +1,123 @@
+"""The sources of this lake, and the mapped rows of each: conf/ and bronze in, DataFrames out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from medlake.clean.judge import Event, mapped_union, typed
+from medlake.doors.settings import Conf
+from medlake.grammar.errors import ConfigError, InputRefusedError
+from medlake.sources.declared import Source, declared
+from medlake.sources.mapping import map_by_sql
+from medlake.sources.views import fhir_views, note_view, table_view
+from medlake.steps.context import Context
+
+
+def all_sources(conf: Conf) -> dict[str, Source]:
+    """Every source by name.
+
+    Raises:
+        ConfigError: a source's folder is faulty.
+    """
+    found = {}
+    for name in conf.folders("sources"):
+        toml = conf.toml("sources", name, "source.toml")
+        shared = conf.texts("formats", str(toml.get("format", "csv")), suffix=".sql")
+        found[name] = declared(name, toml, conf.texts("sources", name, suffix=".sql"), shared)
+    unknown = sorted({s.patient_source for s in found.values()} - set(found))
+    if unknown:
+        raise ConfigError(f"patient_source names sources that do not exist: {', '.join(unknown)}")
+    return found
+
+
+class Mapped:
+    """The mapped rows of every source, per silver table; a source whose SQL fails is refused, others go on."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.sources = all_sources(ctx.conf)
+        self._views: dict[str, dict[str, DataFrame]] = {}
+        self._csv, self._fhir = ctx.lake.read("bronze.csv_record"), ctx.lake.read("bronze.fhir_resource")
+        self._notes = ctx.lake.read("bronze.note_document")
+        present = ctx.lake.read("bronze.landing_file").select("source").distinct()
+        self.present = {row["source"] for row in present.limit(10_000).collect()}  # bounded by conf/sources
+        self._columns = self._known_columns()
+
+    def _known_columns(self) -> dict[tuple[str, str], list[str]]:
+        seen = self.ctx.lake.read("bronze.source_column").orderBy("source", "source_table", "column")
+        columns: dict[tuple[str, str], list[str]] = {}
+        for row in seen.limit(100_000).collect():  # bounded by the columns of the sources, not by their rows
+            columns.setdefault((row["source"], row["source_table"]), []).append(row["column"])
+        return columns
+
+    def views(self, source: Source) -> dict[str, DataFrame]:
+        """The views that the source's SQL reads, by name."""
+        if source.name not in self._views:
+            self._views[source.name] = self._make_views(source)
+        return self._views[source.name]
+
+    def _make_views(self, source: Source) -> dict[str, DataFrame]:
+        if source.format == "fhir":
+            shapes = self.ctx.conf.texts("formats", "fhir", suffix=".ddl")
+            return fhir_views(self._fhir, source, shapes)
+        if source.format == "notes":
+            return {"note_document": note_view(self._notes, source)}
+        return {
+            t.name: table_view(self._csv, source, t.name, self._columns.get((source.name, t.name), []))
+            for t in source.tables
+            if (source.name, t.name) in self._columns
+        }
+
+    def of(self, table: str) -> dict[str, tuple[str, DataFrame]]:
+        """source → (patient source, rows of its SQL for the silver table)."""
+        found = {}
+        for source in self.sources.values():
+            if table in source.mappings and source.name in self.present and source.format != "dicom":
+                views = self.views(source)
+                if not views:
+                    continue
+                try:
+                    rows = map_by_sql(source.name, table, source.mappings[table], views)
+                except InputRefusedError as fault:
+                    self.refuse(source.name, table, fault)
+                else:
+                    found[source.name] = (source.patient_source, rows)
+        return found
+
+    def rows(self, event: Event, extra: Mapping[str, tuple[str, DataFrame]] | None = None) -> DataFrame | None:
+        """All mapped rows of a table as text, one shape; None where no source maps it."""
+        parts = {**self.of(event.table), **(extra or {})}
+        fit = {}
+        for source, (patients, rows) in parts.items():
+            try:
+                mapped_union(event, {source: (patients, rows)})
+            except InputRefusedError as fault:
+                self.refuse(source, event.table, fault)
+            else:
+                fit[source] = (patients, rows)
+        return mapped_union(event, fit) if fit else None
+
+    def typed(self, event: Event) -> DataFrame | None:
+        """The mapped rows with their types."""
+        rows = self.rows(event)
+        return None if rows is None else typed(rows, event)
+
+    def refuse(self, source: str, subject: str, fault: InputRefusedError) -> None:
+        """Write a source's refusal down once; the step ends as `refused` and the others go on."""
+        said = f"{source}: {fault}"
+        if said not in self.ctx.faults:
+            self.ctx.faults.append(said)
+
+
+def patients_of(sources: Mapping[str, Source]) -> dict[str, str]:
+    """source → the source whose patient keys it uses."""
+    return {s.name: s.patient_source for s in sources.values()}
+
+
+def count_all(frame: DataFrame) -> int:
+    """The number of rows."""
+    row = frame.agg(F.count(F.lit(1)).alias("n")).first()
+    return int(row["n"]) if row else 0

@@ -1,0 +1,45 @@
+"""One Spark session for the whole suite, small and with Delta; whole nights are made once and shared."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from medlake.doors import session
+from medlake.doors.settings import Conf
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ["TZ"] = "UTC"
+
+# Small plans on small data: compiling code for them costs more than running them.
+QUICK = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "2g",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The suite's session."""
+    running = session.start("medlake tests", {**Conf().spark("local"), **QUICK})
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key of the suite's own; no test touches the user's."""
+    path = tmp_path_factory.mktemp("key") / "key"
+    path.write_text(secrets.token_hex(32))
+    path.chmod(0o600)
+    os.environ["MEDLAKE_KEY_FILE"] = str(path)
+    return path
