@@ -13,9 +13,10 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Any
 
-from medlake.grammar.contract import data_type, promise
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
+
+from medlake.grammar.contract import data_type, promise
 
 
 def parsed(text: str) -> tuple[list[str], list[list[str]]]:
@@ -65,10 +66,14 @@ def assert_rows(actual: DataFrame, text: str) -> None:
     kinds = {f.name: f.dataType for f in actual.schema.fields}
     missing = [n for n in names if n not in kinds]
     assert not missing, f"columns {missing} are not among {actual.columns}"
-    want = Counter(tuple(_plain(value(c, kinds[n])) for n, c in zip(names, row, strict=True)) for row in cells)
+    want = Counter(
+        tuple(_plain(value(c, kinds[n])) for n, c in zip(names, row, strict=True)) for row in cells
+    )
     have = Counter(tuple(_plain(v) for v in row) for row in actual.select(*names).collect())
     lacking, extra = want - have, have - want
-    assert not lacking and not extra, f"lacking {sorted(map(str, lacking.elements()))}\nextra   {sorted(map(str, extra.elements()))}"
+    assert not lacking and not extra, (
+        f"lacking {sorted(map(str, lacking.elements()))}\nextra   {sorted(map(str, extra.elements()))}"
+    )
 
 
 def _plain(v: Any) -> Any:

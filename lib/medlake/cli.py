@@ -22,10 +22,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ConfOption = Annotated[Path | None, typer.Option("--conf", help="Your own choices and sources, laid over the project's.")]
+ConfOption = Annotated[
+    Path | None, typer.Option("--conf", help="Your own choices and sources, laid over the project's.")
+]
 LakeOption = Annotated[Path | None, typer.Option("--lake", help="Folder of the lake.")]
-LandingOption = Annotated[Path | None, typer.Option("--landing", help="Folder with one sub-folder per source.")]
-ProfileOption = Annotated[Literal["local", "cluster"], typer.Option("--profile", help="Which Spark settings hold.")]
+LandingOption = Annotated[
+    Path | None, typer.Option("--landing", help="Folder with one sub-folder per source.")
+]
+ProfileOption = Annotated[
+    Literal["local", "cluster"], typer.Option("--profile", help="Which Spark settings hold.")
+]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 
 
@@ -141,7 +147,10 @@ def guarded(call: Callable[[], object]) -> int:
         print("medlake: interrupted; the next run goes on at the first unfinished step", file=sys.stderr)
         return 130
     except Exception as fault:  # what it says may hold a value: only its kind is told
-        print(f"medlake: internal error ({type(fault).__name__}). Set MEDLAKE_DEBUG=1 to see it.", file=sys.stderr)
+        print(
+            f"medlake: internal error ({type(fault).__name__}). Set MEDLAKE_DEBUG=1 to see it.",
+            file=sys.stderr,
+        )
         if "MEDLAKE_DEBUG" in os.environ:
             raise
         return MedlakeError.exit_code

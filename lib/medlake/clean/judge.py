@@ -11,7 +11,6 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from medlake.clean.codes import vocabulary
 from medlake.grammar.contract import Promise, data_type
@@ -58,10 +57,15 @@ class Vault:
     as_of: str  # ISO date
 
 
-def vault_keys(id_vault: DataFrame, identity: DataFrame, date_offset: DataFrame, deny: DataFrame) -> DataFrame:
+def vault_keys(
+    id_vault: DataFrame, identity: DataFrame, date_offset: DataFrame, deny: DataFrame
+) -> DataFrame:
     """(patient_source, person_source_value, person_id, event_key, shift_days, born_on, died_at, deny_*)."""
     told = identity.select(
-        "source", "person_source_value", F.col("birth_date").alias("born_on"), F.col("death_datetime").alias("died_at")
+        "source",
+        "person_source_value",
+        F.col("birth_date").alias("born_on"),
+        F.col("death_datetime").alias("died_at"),
     )
     return (
         id_vault.where("is_current").select("source", "person_source_value", "person_id", "event_key")
@@ -74,16 +78,22 @@ def vault_keys(id_vault: DataFrame, identity: DataFrame, date_offset: DataFrame,
 
 def common_rules(event: Event) -> tuple[Rule, ...]:
     """The checks of every event: a person, a believable time."""
-    orphan = Rule("orphan_person", "person_id IS NULL", True, "No patient with this key is known in its source.")
+    orphan = Rule(
+        "orphan_person", "person_id IS NULL", True, "No patient with this key is known in its source."
+    )
     when = event.time
     if when is None:
         return (orphan,)
     rules = [
         orphan,
         Rule("date_in_future", f"to_date({when}) > as_of", True, "It is dated after the night it came in."),
-        Rule("before_1900", f"year({when}) < {EARLIEST_YEAR}", True, "No living patient has records this old."),
+        Rule(
+            "before_1900", f"year({when}) < {EARLIEST_YEAR}", True, "No living patient has records this old."
+        ),
         Rule("before_birth", f"to_date({when}) < born_on", False, "It is dated before the patient was born."),
-        Rule("after_death", f"to_date({when}) > to_date(died_at)", False, "It is dated after the patient died."),
+        Rule(
+            "after_death", f"to_date({when}) > to_date(died_at)", False, "It is dated after the patient died."
+        ),
     ]
     if event.ends:
         why = "It ends before it starts."
@@ -163,10 +173,17 @@ def judge(rows: DataFrame, event: Event, to: Promise, vault: Vault) -> DataFrame
 def natural_key(event: Event) -> Column:
     """The event's own name: its identity columns where given, else all that was mapped."""
     given = [F.col(c).isNotNull() for c in event.identity]
-    own = F.when(reduce(Column.__and__, given), F.to_json(F.struct(*event.identity))) if given else F.lit("{}")
+    own = (
+        F.when(reduce(Column.__and__, given), F.to_json(F.struct(*event.identity))) if given else F.lit("{}")
+    )
     owner = [F.col("patient_source" if event.table == "visit_occurrence" else "source").alias("source")]
     return F.to_json(
-        F.struct(F.lit(event.table).alias("kind"), *owner, "person_source_value", F.coalesce(own, "mapped_row").alias("own"))
+        F.struct(
+            F.lit(event.table).alias("kind"),
+            *owner,
+            "person_source_value",
+            F.coalesce(own, "mapped_row").alias("own"),
+        )
     )
 
 
@@ -174,7 +191,10 @@ def visit_name() -> Column:
     """The natural key of the visit that an event belongs to; null where none is given."""
     own = F.to_json(F.struct("visit_source_value"))
     name = F.struct(
-        F.lit("visit_occurrence").alias("kind"), F.col("patient_source").alias("source"), "person_source_value", own.alias("own")
+        F.lit("visit_occurrence").alias("kind"),
+        F.col("patient_source").alias("source"),
+        "person_source_value",
+        own.alias("own"),
     )
     return F.when(F.col("visit_source_value").isNotNull(), F.to_json(name))
 

@@ -60,7 +60,8 @@ def to_canonical_unit(rows: DataFrame, units: DataFrame) -> DataFrame:
         F.struct("factor", "canonical_unit", "low", "high").alias("own"),
     )  # fmt: skip
     general = units.where(F.col("code").isNull()).select(
-        F.col("unit").alias("unit_source_value"), F.struct("factor", "canonical_unit", "low", "high").alias("general")
+        F.col("unit").alias("unit_source_value"),
+        F.struct("factor", "canonical_unit", "low", "high").alias("general"),
     )
     joined = rows.join(own, on=["measurement_source_value", "unit_source_value"], how="left").join(
         general, on="unit_source_value", how="left"
@@ -77,4 +78,6 @@ def to_canonical_unit(rows: DataFrame, units: DataFrame) -> DataFrame:
         )
     )
     unit = F.when(value.isNotNull(), rule["canonical_unit"])
-    return joined.withColumns({"value_std": value, "unit_std": unit, "qc": F.concat("qc", flags)}).drop("own", "general")
+    return joined.withColumns({"value_std": value, "unit_std": unit, "qc": F.concat("qc", flags)}).drop(
+        "own", "general"
+    )

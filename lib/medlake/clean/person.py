@@ -44,8 +44,8 @@ EVENT = Event(
 RULES = (
     Rule("date_in_future", "birth_date > as_of", True, "Nobody is born after the night the record came in."),
     Rule("before_1900", "year(birth_date) < 1900", True, "No living patient was born before 1900."),
-    Rule("gender_unknown", f"gender_concept_id NOT IN ({MALE}, {FEMALE})", False, "The sex is not given as male or female."),
-    Rule("birth_missing", "birth_date IS NULL AND year_of_birth IS NULL", False, "Neither birth date nor birth year is given."),
+    Rule("gender_unknown", f"gender_concept_id NOT IN ({MALE}, {FEMALE})", False, "Sex is neither male nor female."),
+    Rule("birth_missing", "birth_date IS NULL AND year_of_birth IS NULL", False, "No birth date or year is given."),
 )  # fmt: skip
 
 
@@ -55,11 +55,16 @@ def judged_persons(rows: DataFrame, *, as_of: str) -> DataFrame:
     `rows` come from `judge.typed`. Of two records with one key the first by file and line is kept.
     """
     known = rows.withColumns(
-        {"as_of": F.to_date(F.lit(as_of)), "gender_concept_id": F.coalesce("gender_concept_id", F.lit(UNKNOWN))}
+        {
+            "as_of": F.to_date(F.lit(as_of)),
+            "gender_concept_id": F.coalesce("gender_concept_id", F.lit(UNKNOWN)),
+        }
     )
     verdict = with_verdict(known, RULES)
     fit = F.size("reason_codes") == 0
-    by_key = Window.partitionBy(fit, "source", "person_source_value").orderBy("_record.file", "_record.row", "mapped_row")
+    by_key = Window.partitionBy(fit, "source", "person_source_value").orderBy(
+        "_record.file", "_record.row", "mapped_row"
+    )
     return verdict.withColumn("is_duplicate", fit & (F.row_number().over(by_key) > 1))
 
 
@@ -89,9 +94,14 @@ def persons(fit: DataFrame, keys: DataFrame) -> DataFrame:
     sexes = F.collect_set(F.nullif("gender_concept_id", F.lit(UNKNOWN)))
     conflict = F.array_compact(F.array(F.when(F.size(sexes) > 1, F.lit("gender_conflict"))))
     grouped = joined.groupBy("person_id", "shift_days").agg(
-        F.coalesce(_first(F.nullif("gender_concept_id", F.lit(UNKNOWN)), order), F.lit(UNKNOWN)).alias("gender_concept_id"),
+        F.coalesce(_first(F.nullif("gender_concept_id", F.lit(UNKNOWN)), order), F.lit(UNKNOWN)).alias(
+            "gender_concept_id"
+        ),
         *[_first(F.col(c), order).alias(c) for c in ("birth_date", "year_of_birth", "gender_source_value")],
-        *[_first(F.col(c), order).alias(c) for c in ("race_source_value", "ethnicity_source_value", "source")],
+        *[
+            _first(F.col(c), order).alias(c)
+            for c in ("race_source_value", "ethnicity_source_value", "source")
+        ],
         F.count_distinct("source").cast("int").alias("n_sources"),
         F.array_sort(F.array_distinct(F.concat(F.flatten(F.collect_list("qc")), conflict))).alias("qc"),
     )

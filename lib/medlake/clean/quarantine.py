@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 from medlake.grammar.contract import Promise
 
 
-
 def received(csv: DataFrame, fhir: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
     """(source, file_sha256, row, raw): every bronze record as it was received."""
     stands = ("source", "file_sha256", "row")
@@ -23,7 +22,9 @@ def received(csv: DataFrame, fhir: DataFrame, notes: DataFrame, dicom: DataFrame
     return reduce(DataFrame.unionByName, parts)
 
 
-def from_build(aside: DataFrame, bronze: DataFrame, known: DataFrame, to: Promise, *, batch: int) -> DataFrame:
+def from_build(
+    aside: DataFrame, bronze: DataFrame, known: DataFrame, to: Promise, *, batch: int
+) -> DataFrame:
     """quarantine.record for rows that a silver table refused; the bronze record is their `raw`.
 
     A row made of several records has no single origin: what was mapped is its `raw`. A record that was here
@@ -54,7 +55,9 @@ def from_reading(refused: DataFrame, target: str, known: DataFrame, to: Promise,
 def _finished(rows: DataFrame, told: Column, known: DataFrame, to: Promise, batch: int) -> DataFrame:
     where = F.struct("source", "target", "file_sha256", "row", "reason_codes", told.alias("told"))
     named = rows.withColumn("record_id", F.sha2(F.to_json(where), 256)).distinct()
-    before = known.select("record_id", F.col("batch").alias("seen_batch"), F.col("first_seen_at").alias("seen_at"))
+    before = known.select(
+        "record_id", F.col("batch").alias("seen_batch"), F.col("first_seen_at").alias("seen_at")
+    )
     joined = named.join(before, on="record_id", how="left")
     return joined.withColumns(
         {

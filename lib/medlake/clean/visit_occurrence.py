@@ -15,6 +15,7 @@ EVENT = Event(
         "visit_type_source_value": "string",
         "reason_source_value": "string",
         "reason_source_name": "string",
+        "care_site_name": "string",  # taken, not given out: a place smaller than a state identifies
     },
     required=("visit_source_value", "person_source_value", "visit_start_datetime"),
     time="visit_start_datetime",

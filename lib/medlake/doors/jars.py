@@ -86,7 +86,12 @@ def fetch(folder: Path) -> None:
             "</ivy-module>"
         )
         command = [java(), "-cp", str(ivy), "org.apache.ivy.Main", "-settings", str(work / "settings.xml")]
-        command += ["-ivy", str(work / "ivy.xml"), "-retrieve", str(work / "jars/[artifact]-[revision].[ext]")]
+        command += [
+            "-ivy",
+            str(work / "ivy.xml"),
+            "-retrieve",
+            str(work / "jars/[artifact]-[revision].[ext]"),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         missing = [n for _, n, v in COORDINATES if not (work / "jars" / f"{n}-{v}.jar").is_file()]
         if done.returncode or missing:
@@ -96,7 +101,7 @@ def fetch(folder: Path) -> None:
             )
         folder.mkdir(exist_ok=True)
         for jar in (work / "jars").iterdir():
-            os.replace(jar, folder / jar.name)
+            jar.replace(folder / jar.name)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -63,10 +63,9 @@ class Lake:
         """The newest version of a table, or None where it does not exist yet."""
         if not DeltaTable.isDeltaTable(self.spark, self.path(name)):
             return None
-        log = self.spark._jvm.org.apache.spark.sql.delta.DeltaLog  # type: ignore[union-attr]
-        snapshot = log.forTable(self.spark._jsparkSession, self.path(name)).update(  # type: ignore[attr-defined]
-            False, self.spark._jvm.scala.Option.empty(), self.spark._jvm.scala.Option.empty()  # type: ignore[union-attr]
-        )
+        jvm: Any = self.spark._jvm
+        none, session = jvm.scala.Option.empty(), self.spark._jsparkSession
+        snapshot = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, self.path(name)).update(False, none, none)
         return int(snapshot.version())
 
     def read(self, name: str) -> DataFrame:
@@ -87,7 +86,9 @@ class Lake:
         writer.option("txnAppId", app).option("txnVersion", number).save(self.path(name))
         self._wrote(name, Changes())
 
-    def merge(self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False) -> Changes:
+    def merge(
+        self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False
+    ) -> Changes:
         """Make the table hold exactly `rows`: insert, update and delete by the promise's key.
 
         `scope`: only table rows for which it holds may be deleted (default: all). `keep`: delete nothing.
@@ -97,16 +98,12 @@ class Lake:
             ContractError: a key stands twice, or a promised value is null.
         """
         to = promise(name)
-        fresh = conform(rows, to).persist(StorageLevel.MEMORY_AND_DISK)
-        try:
-            n_rows = _sound(fresh, to)
-            if self.version(name) is None:
-                changes = self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
-            else:
-                changes = replace(self._merge(name, fresh, to, F.lit(False) if keep else scope), rows=n_rows)
-        finally:
-            fresh.unpersist()
-        return changes
+        # A local checkpoint, not a cache: it cuts the plan, and a cache is planned again at every use.
+        fresh = conform(rows, to).localCheckpoint()
+        n_rows = _sound(fresh, to)
+        if self.version(name) is None:
+            return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
+        return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope), rows=n_rows)
 
     def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
         writer = fresh.write.format("delta").mode("errorifexists")
@@ -118,27 +115,24 @@ class Lake:
 
     def _merge(self, name: str, fresh: DataFrame, to: Promise, scope: Column | None) -> Changes:
         table = self.spark.read.format("delta").load(self.path(name))
-        diff = _difference(conform(table, to), fresh, to, scope).persist(StorageLevel.MEMORY_AND_DISK)
-        try:
-            counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
-            changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))
-            if changes.total == changes.inserted > 0:  # nothing to rewrite: an append is a fraction of a MERGE
-                diff.select(*to.columns).write.format("delta").mode("append").save(self.path(name))
-                self._wrote(name, changes)
-            elif changes.total:
-                on = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in to.key)
-                every = {f"`{c}`": f"s.`{c}`" for c in to.columns}
-                (
-                    DeltaTable.forPath(self.spark, self.path(name)).alias("t")
-                    .merge(diff.alias("s"), on)
-                    .whenMatchedDelete("s.change = 'delete'")
-                    .whenMatchedUpdate(set=every)  # type: ignore[arg-type]
-                    .whenNotMatchedInsert(values=every)  # type: ignore[arg-type]
-                    .execute()
-                )  # fmt: skip
-                self._wrote(name, changes)
-        finally:
-            diff.unpersist()
+        diff = _difference(conform(table, to), fresh, to, scope).localCheckpoint()
+        counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
+        changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))
+        if changes.total == changes.inserted > 0:  # nothing to rewrite: an append is a fraction of a MERGE
+            diff.select(*to.columns).write.format("delta").mode("append").save(self.path(name))
+            self._wrote(name, changes)
+        elif changes.total:
+            on = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in to.key)
+            every = {f"`{c}`": f"s.`{c}`" for c in to.columns}
+            (
+                DeltaTable.forPath(self.spark, self.path(name)).alias("t")
+                .merge(diff.alias("s"), on)
+                .whenMatchedDelete("s.change = 'delete'")
+                .whenMatchedUpdate(set=every)
+                .whenNotMatchedInsert(values=every)
+                .execute()
+            )  # fmt: skip
+            self._wrote(name, changes)
         return changes
 
     def _wrote(self, name: str, changes: Changes) -> None:
@@ -172,7 +166,11 @@ def _sound(rows: DataFrame, to: Promise) -> int:
 
 def _difference(table: DataFrame, fresh: DataFrame, to: Promise, scope: Column | None) -> DataFrame:
     """The rows to change: the promise's columns and `change` in insert, update, delete."""
-    old = table.select(*to.key, F.struct(*to.columns).alias("old"), (F.lit(True) if scope is None else scope).alias("in_scope"))
+    old = table.select(
+        *to.key,
+        F.struct(*to.columns).alias("old"),
+        (F.lit(True) if scope is None else scope).alias("in_scope"),
+    )
     new = fresh.select(*to.key, F.struct(*to.columns).alias("new"))
     change = (
         F.when(F.col("old").isNull(), "insert")

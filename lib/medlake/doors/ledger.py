@@ -47,7 +47,9 @@ class Counts:
     def checked(self, what: str) -> Counts:
         """Itself, once it adds up."""
         if self.rows_in != self.kept + self.quarantined + self.merged:
-            raise MedlakeError(f"{what}: {self.rows_in} rows in, but {self} does not add up. Nothing may vanish.")
+            raise MedlakeError(
+                f"{what}: {self.rows_in} rows in, but {self} does not add up. Nothing may vanish."
+            )
         return self
 
 
@@ -106,7 +108,9 @@ class Lease:
         try:
             handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as fault:
-            raise BusyError("Another run took the lease of this lake just now. Start again when it ended.") from fault
+            raise BusyError(
+                "Another run took the lease of this lake just now. Start again when it ended."
+            ) from fault
         with os.fdopen(handle, "w") as out:
             json.dump(self._says, out)
         threading.Thread(target=self._beat, daemon=True).start()
@@ -199,7 +203,9 @@ class Ledger:
         """The newest run of each step in each of the last nights: read once, then kept up by `wrote`."""
         if self._known is None:
             runs = self.lake.read("ops.run")
-            newest = runs.groupBy("night_id", "step").agg(F.max_by(F.struct(*runs.columns), "started_at").alias("run"))
+            newest = runs.groupBy("night_id", "step").agg(
+                F.max_by(F.struct(*runs.columns), "started_at").alias("run")
+            )
             found = newest.select("run.*").orderBy(F.desc("night_id")).limit(KNOWN_RUNS).collect()
             self._known = [{**row.asDict(), "started_at": row["started_at"].astimezone(UTC)} for row in found]
             self.lake.take_activity()
@@ -252,7 +258,9 @@ class Ledger:
 
     def _append(self, name: str, **said: Any) -> dict[str, Any]:
         row = {"run_id": uuid.uuid4().hex, **said}
-        frame = self.lake.spark.createDataFrame([tuple(row[c] for c in promise(name).columns)], promise(name).schema)
+        frame = self.lake.spark.createDataFrame(
+            [tuple(row[c] for c in promise(name).columns)], promise(name).schema
+        )
         self.lake.append(name, frame.coalesce(1), txn=(f"medlake/{name}/{row['run_id']}", 1))
         return row
 

@@ -11,18 +11,21 @@ from pyspark.sql import SparkSession
 from medlake.doors.jars import jar_paths
 
 # One BLAS/OpenMP thread per task: busy cores are three times slower otherwise.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-ALWAYS = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "false",  # one value that a mapping cannot cast is null, not the end of its table
-    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",  # a flipped bit is found, not read
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.databricks.delta.schema.autoMerge.enabled": "false",
-    "spark.python.worker.faulthandler.enabled": "true",
-} | {f"spark.executorEnv.{name}": value for name, value in ONE_THREAD.items()}
+ALWAYS = (
+    {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "false",  # one value that a mapping cannot cast is null, not the end of its table
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",  # a flipped bit is found, not read
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.databricks.delta.schema.autoMerge.enabled": "false",
+        "spark.python.worker.faulthandler.enabled": "true",
+    }
+    | {f"spark.executorEnv.{name}": value for name, value in ONE_THREAD.items()}
+)
 
 
 def submit_conf(choices: Mapping[str, str]) -> dict[str, str]:
@@ -38,7 +41,9 @@ def start(app_name: str, choices: Mapping[str, str]) -> SparkSession:
     """
     os.environ.update(ONE_THREAD)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take any python3 from PATH
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1") if choices.get("spark.master", "").startswith("local") else None
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1") if choices.get("spark.master", "").startswith(
+        "local"
+    ) else None
     builder = SparkSession.builder.appName(app_name)
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     for name, value in submit_conf(choices).items():

@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -58,8 +59,7 @@ class Tracking:
 
     def __init__(self, root: Path) -> None:
         os.environ.update(QUIET)
-        for chatty in ("mlflow", "alembic"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         import mlflow  # after the environment says that nothing is to be sent
 
         self.root, self._mlflow = root, mlflow
@@ -124,6 +124,8 @@ class Tracking:
             )
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            with suppress(OSError):  # another model is being saved
+                scratch.parent.rmdir()
         # An average patient, made up: standardised, every input of it is near 0.
         self._mlflow.log_dict({"features": [[0.0] * len(run.features)]}, "input_example.json")
         return str(saved.model_uri)

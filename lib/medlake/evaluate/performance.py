@@ -64,7 +64,7 @@ def model_evaluation(rows: DataFrame, *, n_replicates: int, seed: int) -> DataFr
         .applyInPandas(intervals, "task string, model string, metric string, lower double, upper double")
     )  # fmt: skip
     return values.join(ranges, on=[*MODEL, "metric"], how="left").select(
-        *MODEL, "metric", *[_kept(c) for c in ("value", "lower", "upper")], "n"
+        *MODEL, "metric", *[_kept(c).alias(c) for c in ("value", "lower", "upper")], "n"
     )
 
 
@@ -125,8 +125,8 @@ def _sampled(rows: DataFrame, seed: int) -> DataFrame:
 
 
 def _kept(column: str) -> Column:
-    """Nine decimals; nan (not defined) as null."""
-    return F.when(~F.isnan(column), F.round(column, DECIMALS)).alias(column)
+    """Nine decimals; nan as null, and no interval where there is no value."""
+    return F.when(~F.isnan("value") & ~F.isnan(column), F.round(column, DECIMALS))
 
 
 def _sorted(group: pd.DataFrame) -> tuple[Array, Array, Array]:

@@ -33,7 +33,7 @@ def baskets(condition: DataFrame, drug: DataFrame) -> DataFrame:
 
 
 def item_names(condition: DataFrame, drug: DataFrame) -> DataFrame:
-    """ref.item_name: each item's most frequent name; ties go to the first by the alphabet."""
+    """ref.item_name: each item's most frequent name (ties: the first one), or itself where none is given."""
     most_frequent = Window.partitionBy("item").orderBy(F.col("name").isNull(), F.desc("n"), "name")
     return (
         named_items(condition, drug)
@@ -41,5 +41,5 @@ def item_names(condition: DataFrame, drug: DataFrame) -> DataFrame:
         .agg(F.count(F.lit(1)).alias("n"))
         .withColumn("rank", F.row_number().over(most_frequent))
         .where(F.col("rank") == 1)
-        .select("item", "name")
+        .select("item", F.coalesce("name", "item").alias("name"))
     )

@@ -112,7 +112,9 @@ def parse_promise(name: str, text: str) -> Promise:
     columns = {n: Column(name=n, **fields) for n, fields in toml.get("column", {}).items()}
     faults = [f"key column {k} is not a column" for k in toml["key"] if k not in columns]
     faults += [f"{c.name}: unknown phi class {c.phi!r}" for c in columns.values() if c.phi not in PHI_CLASSES]
-    faults += [f"key column {k} must be null = \"never\"" for k in toml["key"] if k in columns and columns[k].nullable]
+    faults += [
+        f'key column {k} must be null = "never"' for k in toml["key"] if k in columns and columns[k].nullable
+    ]
     if faults:
         raise ConfigError(f"schemas of {name}: " + "; ".join(faults))
     return Promise(name, toml["about"], tuple(toml["key"]), columns)

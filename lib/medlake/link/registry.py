@@ -19,20 +19,30 @@ def registered(known: DataFrame, hashed: DataFrame, *, batch: int) -> DataFrame:
     the night they were registered in; keys that left their source stay, not current.
     """
     before = known.select(*KEY, "registered_batch")
-    gone = known.join(hashed.select(*KEY), on=list(KEY), how="left_anti").withColumn("is_current", F.lit(False))
+    gone = known.join(hashed.select(*KEY), on=list(KEY), how="left_anti").withColumn(
+        "is_current", F.lit(False)
+    )
     here = (
         hashed.join(before, on=list(KEY), how="left")
         .withColumn("registered_batch", F.coalesce("registered_batch", F.lit(batch)))
         .withColumn("is_current", F.lit(True))
     )
     columns = [c for c in known.columns if c != "person_id"]
-    return here.select(*columns).unionByName(gone.select(*columns)).withColumn("person_id", F.col("own_person_id"))
+    return (
+        here.select(*columns)
+        .unionByName(gone.select(*columns))
+        .withColumn("person_id", F.col("own_person_id"))
+    )
 
 
 def standing_pairs(old: DataFrame, fresh: DataFrame, present: DataFrame) -> DataFrame:
     """Tonight's pairs, and the old ones of which an end has left its source: a survivor's id outlives it."""
-    left = present.select(F.col("source").alias("left_source"), F.col("person_source_value").alias("left_key"))
-    right = present.select(F.col("source").alias("right_source"), F.col("person_source_value").alias("right_key"))
+    left = present.select(
+        F.col("source").alias("left_source"), F.col("person_source_value").alias("left_key")
+    )
+    right = present.select(
+        F.col("source").alias("right_source"), F.col("person_source_value").alias("right_key")
+    )
     both = old.join(left, on=["left_source", "left_key"], how="inner")
     both = both.join(right, on=["right_source", "right_key"], how="inner")
     ends = ["left_source", "left_key", "right_source", "right_key"]
@@ -53,7 +63,9 @@ def first_labels(keys: DataFrame, edges: DataFrame) -> DataFrame:
     """(node, label): every linked key labelled with its own night of registration and id."""
     label = F.struct("registered_batch", "own_person_id").alias("label")
     linked = edges.select(F.col("a").alias("own_person_id")).distinct()
-    return keys.join(linked, on="own_person_id", how="inner").select(F.col("own_person_id").alias("node"), label)
+    return keys.join(linked, on="own_person_id", how="inner").select(
+        F.col("own_person_id").alias("node"), label
+    )
 
 
 def propagated(labels: DataFrame, edges: DataFrame) -> DataFrame:
@@ -88,4 +100,6 @@ def unsettled(keys: DataFrame, pairs: DataFrame) -> DataFrame:
     left = ends.toDF("left_source", "left_key", "left_person")
     right = ends.toDF("right_source", "right_key", "right_person")
     joined = pairs.join(left, on=["left_source", "left_key"], how="inner")
-    return joined.join(right, on=["right_source", "right_key"], how="inner").where("left_person <> right_person")
+    return joined.join(right, on=["right_source", "right_key"], how="inner").where(
+        "left_person <> right_person"
+    )

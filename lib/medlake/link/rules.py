@@ -61,7 +61,9 @@ def link_pairs(records: DataFrame, rules: Sequence[LinkRule] = RULES) -> DataFra
     Within one rule every record is paired with the least record of its group, not with all of them: a group
     of n records gives n − 1 pairs and the same connected components.
     """
-    pairs = reduce(DataFrame.unionByName, [_pairs_of(records, rule, place) for place, rule in enumerate(rules)])
+    pairs = reduce(
+        DataFrame.unionByName, [_pairs_of(records, rule, place) for place, rule in enumerate(rules)]
+    )
     ends = ["left_source", "left_key", "right_source", "right_key"]
     return pairs.groupBy(*ends).agg(F.min_by("rule", "place").alias("rule"))
 

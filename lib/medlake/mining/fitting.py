@@ -1,16 +1,16 @@
 """K-means and FP-growth of MLlib. Fitting runs Spark jobs: this is the one place of the room that does.
 
-Only centres, loadings and figures of merit reach the driver, never rows.
+Only centres, loadings and figures of merit reach the driver, never rows. Points are kept by local
+checkpoints, not by caches, which would drag their whole plan into every fit; a lost executor fails the step,
+which is then tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark import StorageLevel
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.feature import PCA
@@ -39,26 +39,22 @@ class Groups:
     assignment: DataFrame
 
 
-@contextmanager
 def patient_groups(
     vectors: DataFrame, *, ks: Sequence[int], n_components: int, seed: int, n_persons: int,
     min_stability: float = 0.6, min_share: float = 0.05,
-) -> Iterator[Groups]:  # fmt: skip
+) -> Groups:  # fmt: skip
     """Group patients by K-means on their first principal components; k chosen as `clusters.choose` says.
 
-    vectors: person_id, vector (standardised). `assignment` can be read while the context lasts.
+    vectors: person_id, vector (standardised).
     """
-    points = _components(_settled(vectors, n_persons), n_components).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        tried, models = [], {}
-        for k in [k for k in ks if k < n_persons]:
-            models[k] = _k_means(k, seed).fit(points)
-            tried.append(_merit(points, models[k], k, seed, n_persons))
-        verdicts = choose(tried, min_stability=min_stability, min_share=min_share)
-        best = next(k for k, (is_chosen, _) in verdicts.items() if is_chosen)
-        yield Groups(tried, verdicts, _assignment(points, models[best]))
-    finally:
-        points.unpersist()
+    points = _components(_settled(vectors, n_persons), n_components).localCheckpoint()
+    tried, models = [], {}
+    for k in [k for k in ks if k < n_persons]:
+        models[k] = _k_means(k, seed).fit(points)
+        tried.append(_merit(points, models[k], k, seed, n_persons))
+    verdicts = choose(tried, min_stability=min_stability, min_share=min_share)
+    best = next(k for k, (is_chosen, _) in verdicts.items() if is_chosen)
+    return Groups(tried, verdicts, _assignment(points, models[best]))
 
 
 def _settled(vectors: DataFrame, n_persons: int) -> DataFrame:
@@ -69,14 +65,11 @@ def _settled(vectors: DataFrame, n_persons: int) -> DataFrame:
 
 
 def _components(vectors: DataFrame, n_components: int) -> DataFrame:
-    """person_id, point: the first principal components; the largest loading of each is positive."""
-    rows = vectors.withColumn("v", array_to_vector(F.col("vector"))).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        width = rows.select(F.max(F.size("vector")).alias("n")).first()
-        n = min(n_components, width["n"] if width else n_components)
-        model = PCA(k=n, inputCol="v", outputCol="components").fit(rows)
-    finally:
-        rows.unpersist()
+    """person_id, point (and `v`, as a vector): the first principal components, largest loading positive."""
+    rows = vectors.withColumn("all", array_to_vector(F.col("vector"))).localCheckpoint()
+    width = rows.select(F.max(F.size("vector")).alias("n")).first()
+    n = min(n_components, width["n"] if width else n_components)
+    model = PCA(k=n, inputCol="all", outputCol="components").fit(rows)
     loadings = model.pc.toArray()
     signs = [float(np.sign(c[np.argmax(np.abs(np.round(c, DECIMALS)))]) or 1.0) for c in loadings.T]
     point = F.zip_with(
@@ -84,13 +77,13 @@ def _components(vectors: DataFrame, n_components: int) -> DataFrame:
         F.array(*[F.lit(s) for s in signs]),
         lambda c, s: F.round(c * s, DECIMALS),
     )
-    return model.transform(rows).select("person_id", point.alias("point"))
+    return model.transform(rows).select("person_id", point.alias("point"), array_to_vector(point).alias("v"))
 
 
 def _k_means(k: int, seed: int) -> KMeans:
     return KMeans(
         k=k,
-        featuresCol="point",
+        featuresCol="v",
         predictionCol="group",
         seed=seed,
         maxIter=MAX_ITERATIONS,
@@ -101,7 +94,7 @@ def _k_means(k: int, seed: int) -> KMeans:
 def _merit(points: DataFrame, model: KMeansModel, k: int, seed: int, n_persons: int) -> Grouping:
     """Figures of merit of one k; stability from two models, each learned on one half of the patients."""
     grouped = model.transform(points)
-    silhouette = ClusteringEvaluator(featuresCol="point", predictionCol="group").evaluate(grouped)
+    silhouette = ClusteringEvaluator(featuresCol="v", predictionCol="group").evaluate(grouped)
     halves = [_k_means(k, seed).fit(points.where(in_half(F.col("person_id"), seed) == h)) for h in (0, 1)]
     a, b = (h.setPredictionCol(name) for h, name in zip(halves, "ab", strict=True))
     agreement = adjusted_rand(b.transform(a.transform(points))).first()

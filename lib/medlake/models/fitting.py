@@ -1,17 +1,17 @@
 """Cross-validation and final fits. A fit runs Spark jobs: this is the one place of the room that does.
 
-Only a model's parameters and one count per fold reach the driver, never rows.
+Only a model's parameters and one count per fold reach the driver, never rows. What is read again and again is
+kept by local checkpoints, not by caches: a cached frame drags its whole plan into every fit, and planning is
+most of the work on small data. A lost executor fails the step, which is then tried again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark import StorageLevel
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
@@ -48,28 +48,25 @@ def settled(rows: DataFrame, key: Sequence[str], n_rows: int) -> DataFrame:
     return rows.repartitionByRange(MANY_PARTITIONS, *key).sortWithinPartitions(*key)
 
 
-@contextmanager
 def trained(
     cases: DataFrame, models: Sequence[Model], *, n_features: int, seed: int,
     params: Mapping[str, Params_] | None = None,
-) -> Iterator[list[Trained]]:  # fmt: skip
+) -> list[Trained]:  # fmt: skip
     """Fit every model to each fold's complement and to all rows.
 
-    cases: person_id, index_at, features, boolean_value (never null), fold. The out-of-fold frames can be read
-    while the context lasts: they stand on cached rows.
+    cases: person_id, index_at, features, boolean_value (never null), fold.
     """
-    counts = {int(r["fold"]): int(r["count"]) for r in cases.groupBy("fold").count().collect()}
+    kept = cases.localCheckpoint()
+    counts = {int(r["fold"]): int(r["count"]) for r in kept.groupBy("fold").count().collect()}
     n_rows, folds = sum(counts.values()), sorted(counts)
-    rows = settled(as_training_rows(cases), KEY, n_rows).persist(StorageLevel.MEMORY_AND_DISK)
+    rows = settled(as_training_rows(kept), KEY, n_rows).localCheckpoint()
     chosen = {m.name: m.with_params((params or {}).get(m.name, {})) for m in models}
-    prepared: list[DataFrame] = []
 
     def fit_side(fold: int | None) -> Side:
         """Every model fitted to the rows outside `fold` (None: to all rows), on one shared preparation."""
         outside = rows if fold is None else rows.where(F.col("fold") != fold)
         first = Preparation(n_features).fit(outside)
-        ready = first.transform(rows).select(*KEY, "fold", LABEL, CLASS_WEIGHT, PREPARED)
-        prepared.append(ready.persist(StorageLevel.MEMORY_AND_DISK))
+        ready = first.transform(rows).select(*KEY, "fold", LABEL, CLASS_WEIGHT, PREPARED).localCheckpoint()
         training = ready if fold is None else ready.where(F.col("fold") != fold)
         n_outside = n_rows - (0 if fold is None else counts[fold])
         fits = {
@@ -77,14 +74,10 @@ def trained(
         }
         return ready, first, fits
 
-    try:
-        with ThreadPoolExecutor(N_THREADS) as pool:
-            sides = dict(zip([*folds, None], pool.map(fit_side, [*folds, None]), strict=True))
-        _, preparation, final = sides[None]
-        yield [_trained(m, chosen[m.name], preparation, final[m.name], sides, folds) for m in models]
-    finally:
-        for frame in (*prepared, rows):
-            frame.unpersist()
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        sides = dict(zip([*folds, None], pool.map(fit_side, [*folds, None]), strict=True))
+    _, preparation, final = sides[None]
+    return [_trained(m, chosen[m.name], preparation, final[m.name], sides, folds) for m in models]
 
 
 def _trained(

@@ -32,7 +32,9 @@ def deidentified(judged: DataFrame, to: Promise, *, key: bytes, patterns: Sequen
     """
     leaking = to.of_class(*FORBIDDEN)
     if leaking:
-        raise ConfigError(f"{to.name} promises {', '.join(leaking)} in the open zone; identity stays in vault.identity")
+        raise ConfigError(
+            f"{to.name} promises {', '.join(leaking)} in the open zone; identity stays in vault.identity"
+        )
     made = {name: _safe(name, to, key, patterns, set(judged.columns)) for name in to.columns}
     extra = [c for c in ORIGIN if c not in to.columns]
     return judged.select(*[column.alias(name) for name, column in made.items()], *extra)

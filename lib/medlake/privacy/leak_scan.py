@@ -8,9 +8,9 @@ in chunks from the vault, so that neither side has to fit into one process.
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterator
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import ahocorasick
@@ -25,7 +25,9 @@ from medlake.grammar.errors import MedlakeError
 CHUNK = 4 * 1024 * 1024
 CHUNK_PATTERNS = 100_000
 SHORTEST = 5  # a shorter text stands everywhere by chance; whole names are searched beside their parts
-HIT = T.StructType([T.StructField("file", T.StringType(), False), T.StructField("identifier_class", T.StringType(), False), T.StructField("pattern", T.StringType(), False)])  # fmt: skip
+HIT = T.StructType(
+    [T.StructField(name, T.StringType(), False) for name in ("file", "identifier_class", "pattern")]
+)
 BIRTH_FORMS = ("yyyy-MM-dd", "yyyyMMdd", "MM/dd/yyyy", "dd.MM.yyyy")
 
 
@@ -59,7 +61,9 @@ def chunked(patterns: DataFrame) -> DataFrame:
     """(chunk, patterns array<struct>): the list cut into pieces that fit a worker."""
     pieces = F.pmod(F.xxhash64("pattern"), F.greatest(F.ceil(F.col("n") / CHUNK_PATTERNS), F.lit(1)))
     counted = patterns.crossJoin(patterns.agg(F.count("*").alias("n")))
-    return counted.groupBy(pieces.alias("chunk")).agg(F.collect_list(F.struct("identifier_class", "pattern")).alias("patterns"))
+    return counted.groupBy(pieces.alias("chunk")).agg(
+        F.collect_list(F.struct("identifier_class", "pattern")).alias("patterns")
+    )
 
 
 def hits(files: DataFrame, patterns: DataFrame) -> DataFrame:
@@ -100,7 +104,9 @@ def _found(uri: str, machine: Any) -> set[tuple[str, str]]:
     except FileNotFoundError:
         return seen
     except (OSError, pa.ArrowException) as fault:
-        raise MedlakeError(f"The leak scan cannot read {os.path.basename(uri)} ({type(fault).__name__})") from fault
+        raise MedlakeError(
+            f"The leak scan cannot read {Path(uri).name} ({type(fault).__name__})"
+        ) from fault
     return seen
 
 
@@ -127,7 +133,9 @@ def _parquet_texts(uri: str) -> Iterator[str]:
     for batch in file.iter_batches(batch_size=8192):
         for column in batch.columns:
             for values in _text_leaves(column):
-                yield "\n".join(v if isinstance(v, str) else v.decode("utf-8", "ignore") for v in values.to_pylist() if v)
+                yield "\n".join(
+                    v if isinstance(v, str) else v.decode("utf-8", "ignore") for v in values.to_pylist() if v
+                )
     yield str(file.metadata.metadata)
 
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 
 ID_BITS = 0x7FFFFFFFFFFFFFFF  # a BIGINT without its sign
 UID_ROOT = "2.25"  # DICOM PS3.5 B.2: a UUID as one decimal number
@@ -25,20 +26,24 @@ def keyed_hash(key: bytes, *fields: Column) -> Column:
     def run(values: pd.Series) -> pd.Series:
         return values.map(lambda text: hmac.new(key, text.encode(), sha256).hexdigest())
 
-    return F.pandas_udf(run, "string")(F.to_json(F.struct(*fields)))  # type: ignore[call-overload, no-any-return]
+    hashed: Column = pandas_udf(run, "string")(F.to_json(F.struct(*fields)))  # type: ignore[call-overload]
+    return hashed
 
 
 def mapped_uid(key: bytes, uid: Column) -> Column:
     """The DICOM UID that stands for `uid` in the open zone: 2.25.<128-bit number>; null stays null."""
 
-    def run(values: pd.Series) -> pd.Series:
-        return values.map(
-            lambda text: None
-            if text is None
-            else f"{UID_ROOT}.{int.from_bytes(hmac.new(key, b'uid' + text.encode(), sha256).digest()[: UID_BITS // 8], 'big')}"
-        )
+    def one(text: str | None) -> str | None:
+        if text is None:
+            return None
+        digest = hmac.new(key, b"uid" + text.encode(), sha256).digest()
+        return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
 
-    return F.pandas_udf(run, "string")(uid)  # type: ignore[call-overload, no-any-return]
+    def run(values: pd.Series) -> pd.Series:
+        return values.map(one)
+
+    mapped: Column = pandas_udf(run, "string")(uid)  # type: ignore[call-overload]
+    return mapped
 
 
 def id_from(digest: Column) -> Column:

@@ -43,9 +43,13 @@ def deny_lists(identity: DataFrame, id_vault: DataFrame) -> DataFrame:
     whole = [F.col(c) for c in (*columns, "person_source_value")]
     dates = [F.date_format("birth_date", form) for form in DATE_FORMS]
     ids = F.concat(F.array(*whole, *dates), F.split(F.coalesce("other_id", F.lit("")), r"\s+"))
-    grouped = mine.select("person_id", names.alias("names"), ids.alias("ids")).groupBy("person_id").agg(
-        F.array_sort(F.array_distinct(F.flatten(F.collect_list("names")))).alias("names"),
-        F.array_sort(F.array_distinct(F.flatten(F.collect_list("ids")))).alias("ids"),
+    grouped = (
+        mine.select("person_id", names.alias("names"), ids.alias("ids"))
+        .groupBy("person_id")
+        .agg(
+            F.array_sort(F.array_distinct(F.flatten(F.collect_list("names")))).alias("names"),
+            F.array_sort(F.array_distinct(F.flatten(F.collect_list("ids")))).alias("ids"),
+        )
     )
     return grouped.select("person_id", _any_of("names").alias("deny_names"), _any_of("ids").alias("deny_ids"))
 
@@ -73,7 +77,9 @@ def _words(*columns: str) -> Column:
 def _any_of(column: str) -> Column:
     """One expression for all words, longest first; each must stand alone, between no letters or digits."""
     words = F.filter(F.array_compact(F.col(column)), lambda w: F.length(F.trim(w)) >= 2)
-    longest = F.reverse(F.array_sort(F.transform(words, lambda w: F.struct(F.length(w).alias("n"), w.alias("w")))))
+    longest = F.reverse(
+        F.array_sort(F.transform(words, lambda w: F.struct(F.length(w).alias("n"), w.alias("w"))))
+    )
     escaped = F.transform(longest, lambda s: _escaped(s["w"], s["n"]))
     joined = F.array_join(escaped, "|")
     edges = F.concat(F.lit(r"(?<![\p{L}\p{N}])(?:"), joined, F.lit(r")(?![\p{L}\p{N}])"))

@@ -283,11 +283,12 @@ class StepRun:
 
 @dataclass(frozen=True)
 class TableVersion:
-    """One table of the lake as this night left it; rows None: few people, or not counted."""
+    """One table of the lake: its version, and the night and step that wrote it last."""
 
     table: str
     version: int
-    n_rows: int | None
+    night: int
+    step: str
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,8 @@ def _task(content: PageContent, task: Task) -> TaskFigures:
     auroc = sorted((one for one in task.metrics if one.metric == "auroc"), key=lambda one: -one.value)
     scores = "; ".join(f"{words.model(one.model)} {words.with_interval(one)}" for one in auroc)
     weights = sorted((one for one in task.reasons if one.model == best), key=lambda one: -abs(one.weight))
-    levels = [one for one in task.subgroups if one.model == best]
+    everybody = findings.n_of(task, best)
+    levels = [one for one in task.subgroups if one.model == best and one.n != everybody]
     overall = findings.metric(task, best, "auroc")
     lowest = min([one.lower if one.lower is not None else one.value for one in auroc])
     lowest_level = min([one.auroc for one in levels if one.auroc is not None], default=1.0)

@@ -125,22 +125,24 @@ def separation(task: Task) -> str:
     pairs = min(99, round(100 * found.value))
     return (
         f"{words.model(best)} does best. Of 100 pairs of one person with and one without the outcome "
-        f"it ranks {pairs} in the right order, which is {verdict(found.value)} ({words.auroc(found)})."
+        f"it ranks {pairs} in the right order, which is {verdict(found)} ({words.auroc(found)})."
     )
 
 
-def verdict(auroc: float) -> str:
-    """An AUROC in words."""
-    return next(text for limit, text in VERDICTS if auroc < limit)
+def verdict(auroc: Metric) -> str:
+    """An AUROC in words, with what it could be at the lower end of its interval."""
+    value, lower = (
+        next(text for limit, text in VERDICTS if figure < limit)
+        for figure in (auroc.value, auroc.value if auroc.lower is None else auroc.lower)
+    )
+    return value if value == lower else f"{value}, though it could be {lower}"
 
 
 def in_brief(task: Task) -> str:
     """The best model of a task in half a line."""
     best = best_model(task)
     found = metric(task, best, "auroc")
-    return (
-        f"{task.title}: {verdict(found.value)} ({words.model(best)}, {words.auroc(found)})." if found else ""
-    )
+    return f"{task.title}: {verdict(found)} ({words.model(best)}, {words.auroc(found)})." if found else ""
 
 
 def calibration(task: Task) -> str:

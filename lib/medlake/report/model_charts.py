@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from medlake.report import words
+from medlake.report import vocabulary, words
 from medlake.report.charts import LETTERS, ROW, WIDTH
 from medlake.report.content import Curve, Metric, Reason, Subgroup
 from medlake.report.svg import BLUE, GREY, INK, MUTED, ORANGE, SERIES, TRACK, drawing, plot
@@ -19,7 +19,9 @@ Colors = Mapping[str, str]
 
 def colors_of(models: Sequence[str]) -> dict[str, str]:
     """One colour per model, the same in every chart of a task."""
-    return {model: SERIES[at % len(SERIES)] for at, model in enumerate(models)}
+    known = list(vocabulary.MODELS)
+    order = sorted(models, key=lambda model: (known.index(model) if model in known else len(known), model))
+    return {model: SERIES[at % len(SERIES)] for at, model in enumerate(order)}
 
 
 def roc(curves: Sequence[Curve], colors: Colors, best: str, *, alt: str) -> Markup:

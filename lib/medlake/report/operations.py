@@ -8,8 +8,9 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-MAX_SOURCES, MAX_SET_ASIDE, MAX_TABLES, MAX_REFUSALS = 50, 60, 40, 50
+MAX_SOURCES, MAX_SET_ASIDE, MAX_TABLES, MAX_REFUSALS, MAX_VERSIONS = 50, 60, 40, 50, 200
 LAST = ("started_at", "seconds", "status", "rows_in", "rows_changed")
+VERSIONS = "map<string,bigint>"  # ops.run.tables_written, JSON
 CHANGES = "map<string,struct<inserted:bigint,updated:bigint,deleted:bigint>>"  # ops.run.changes, JSON
 
 
@@ -71,6 +72,20 @@ def changes(run: DataFrame, night: int) -> DataFrame:
         .where(total > 0)
         .orderBy(F.desc(total), "table")
         .limit(MAX_TABLES)
+    )
+
+
+def versions(run: DataFrame) -> DataFrame:
+    """Every table the steps wrote: table, version (the newest), and the night and step that wrote it."""
+    return (
+        run.select(
+            "night_id", "step", F.explode(F.from_json("tables_written", VERSIONS)).alias("table", "version")
+        )
+        .groupBy("table")
+        .agg(F.max(F.struct("version", "night_id", "step")).alias("last"))
+        .select("table", "last.version", F.col("last.night_id").alias("night"), "last.step")
+        .orderBy("table")
+        .limit(MAX_VERSIONS)
     )
 
 

@@ -28,6 +28,7 @@ def render(content: PageContent) -> str:
             f=findings,
             w=words,
             people=people,
+            few=f"<{content.night.small_count}",
             figures=figures.of(content),
             picture=_as_data,
             style=Markup(_template("style.css")),

@@ -30,6 +30,7 @@ UNDATED = ("silver.person", "silver.death")  # one row per person: what they cou
 AGE_BANDS = ((0, 10, 20, 30, 40, 50, 60, 70, 80), (0, 18, 35, 50, 65, 80), (0, 18, 40, 65))
 MAX_YEARS, MAX_SOURCES, MAX_FLAGS = 60, 30, 15
 MAX_CONDITIONS, MAX_MODALITIES = 12, 12
+FINDINGS = r"\((finding|situation)\)$"  # SNOMED names that are no disorders: employment, housing, a wish
 SHARES = r"^(condition|drug)//|^female$"  # features that are 1 or 0: their mean is a share of people
 
 
@@ -87,14 +88,15 @@ def persons_by_source(person: DataFrame) -> DataFrame:
 
 
 def conditions(condition: DataFrame) -> DataFrame:
-    """People with each condition, by its most usual name: name, n; the 12 most frequent."""
+    """People with each disorder, by its most usual name: name, n; the 12 most frequent, findings left out."""
     vocabulary = F.coalesce("condition_source_vocabulary", "source")
     code = F.struct(vocabulary, F.col("condition_source_value"))
     name = F.coalesce(F.mode("condition_source_name", True), F.max("condition_source_value"))
     by_code = condition.groupBy(code.alias("code")).agg(
         name.alias("name"), F.count_distinct("person_id").alias("n")
     )
-    return _most(by_code.groupBy("name").agg(F.max("n").alias("n")), MAX_CONDITIONS)
+    disorders = by_code.where(~F.col("name").rlike(FINDINGS))
+    return _most(disorders.groupBy("name").agg(F.max("n").alias("n")), MAX_CONDITIONS)
 
 
 def records_by_year(records: DataFrame) -> DataFrame:
@@ -208,41 +210,64 @@ def rule_counts(association_rule: DataFrame) -> DataFrame:
     )
 
 
-def strongest_rules(rules: DataFrame, item_name: DataFrame, *, top: int = 12) -> DataFrame:
+def strongest_rules(
+    rules: DataFrame, item_name: DataFrame, *, top: int = 12, least_lift: float = 1.2
+) -> DataFrame:
     """The `top` rules by lift, in words: if_names, then_names and the columns of `rules`, in `position`.
 
-    Of the rules over the same items the one with the highest confidence stays, and of the rules with the same
-    consequent the two with the highest lift.
+    Rules about disorders and medicines come before those about findings such as employment. Of the rules
+    over the same items the one with the highest confidence stays, and of the rules with the same consequent
+    the two with the highest lift.
     """
     confidence = F.col("n_both") / F.col("n_if")
     lift = confidence / (F.col("n_then") / F.col("n_all"))
     same_items = Window.partitionBy("items").orderBy(F.desc(confidence), "consequent")
-    same_end = Window.partitionBy("consequent").orderBy(F.desc("lift"), F.size("antecedent"), "antecedent")
-    order = Window.partitionBy(F.lit(0)).orderBy(F.desc("lift"), F.desc("n_both"), "antecedent", "consequent")
+    same_end = Window.partitionBy("consequent").orderBy(
+        "is_finding", F.desc("lift"), F.size("antecedent"), "antecedent"
+    )
+    order = Window.partitionBy(F.lit(0)).orderBy(
+        "is_finding", F.desc("lift"), F.desc("n_both"), "antecedent", "consequent"
+    )
+    findings = item_name.where(F.col("name").rlike(FINDINGS)).agg(F.collect_set("item").alias("findings"))
     best = (
         rules.withColumn("items", F.array_sort(F.concat("antecedent", "consequent")))
         .withColumns({"lift": lift, "nth": F.row_number().over(same_items)})
-        .where(F.col("nth") == 1)
+        .where((F.col("nth") == 1) & (F.col("lift") >= least_lift))
+        .crossJoin(F.broadcast(findings))
+        .withColumn("is_finding", F.arrays_overlap("items", "findings"))
         .withColumn("nth", F.row_number().over(same_end))
         .where(F.col("nth") <= 2)
         .withColumn("position", F.row_number().over(order))
         .where(F.col("position") <= top)
-        .drop("items", "nth", "lift")
+        .drop("items", "nth", "lift", "findings", "is_finding")
     )
-    for side, names in (("antecedent", "if_names"), ("consequent", "then_names")):
-        best = best.join(_names(best, side, names, item_name), on="position", how="inner")
-    return best.drop("antecedent", "consequent")
+    return _named(best, item_name)
 
 
-def _names(rules: DataFrame, side: str, names: str, item_name: DataFrame) -> DataFrame:
-    """position, `names`: the names of the items of one side of each rule; the item where it has none."""
+def _named(rules: DataFrame, item_name: DataFrame) -> DataFrame:
+    """Antecedent and consequent as if_names and then_names; an item without a name stands for itself."""
+    kept = [name for name in rules.columns if name not in ("antecedent", "consequent")]
+    sides = F.concat(
+        F.transform("antecedent", lambda item: F.struct(F.lit(True).alias("is_if"), item.alias("item"))),
+        F.transform("consequent", lambda item: F.struct(F.lit(False).alias("is_if"), item.alias("item"))),
+    )
     name = F.coalesce("name", "item").alias("name")
+    named = F.array_sort(F.collect_list(F.struct("at", "is_if", name)))
     return (
-        rules.select("position", F.posexplode(side).alias("at", "item"))
+        rules.select(*kept, F.posexplode(sides).alias("at", "side"))
+        .select(*kept, "at", "side.*")
         .join(item_name, on="item", how="left")
-        .groupBy("position")
-        .agg(F.array_sort(F.collect_list(F.struct("at", name))).alias("named"))
-        .select("position", F.col("named.name").alias(names))
+        .groupBy(*kept)
+        .agg(named.alias("named"))
+        .select(
+            *kept,
+            F.transform(F.filter("named", lambda one: one["is_if"]), lambda one: one["name"]).alias(
+                "if_names"
+            ),
+            F.transform(F.filter("named", lambda one: ~one["is_if"]), lambda one: one["name"]).alias(
+                "then_names"
+            ),
+        )
     )
 
 

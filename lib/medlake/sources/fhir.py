@@ -40,7 +40,9 @@ def read_resources(files: DataFrame, *, max_line_bytes: int) -> DataFrame:
 
 def _line(number: int, line: bytes, max_bytes: int, *, is_deletion: bool) -> Iterator[dict[str, Any]]:
     if len(line) > max_bytes:
-        yield refused(number, line[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept.")
+        yield refused(
+            number, line[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
+        )
         return
     try:
         resource = parse(line)

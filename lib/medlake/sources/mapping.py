@@ -10,7 +10,7 @@ from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from medlake.grammar.errors import InputRefusedError
 from medlake.sources.views import RECORD
@@ -80,7 +80,10 @@ def _origin(select: exp.Select) -> str | None:
     origin = select.args.get("from_") or select.args.get("from")
     if origin is None or any(select.args.get(part) for part in ("group", "distinct", "having")):
         return None
-    if any(isinstance(e, exp.Expression) and e.find(exp.AggFunc) and not e.find(exp.Window) for e in select.expressions):
+    if any(
+        isinstance(e, exp.Expression) and e.find(exp.AggFunc) and not e.find(exp.Window)
+        for e in select.expressions
+    ):
         return None
     if isinstance(origin.this, exp.Subquery):
         inner = origin.this.this

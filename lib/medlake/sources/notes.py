@@ -28,7 +28,9 @@ def read_notes(files: DataFrame, sources: Mapping[str, Source], *, max_bytes: in
         with opened(file["uri"]) as handle:
             data = handle.read(max_bytes + 1)
         if len(data) > max_bytes:
-            yield refused(1, data[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept.")
+            yield refused(
+                1, data[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
+            )
             return
         pattern = patterns.get(file["source"])
         said = pattern.fullmatch(file["file"].rpartition("/")[2]) if pattern else None

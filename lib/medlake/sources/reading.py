@@ -100,7 +100,9 @@ def _batched(records: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[p
     size = 0
     for record in records:
         rows.append(record)
-        size += len(record.get("raw") or "") + len(record.get("json") or "") + len(record.get("text") or "") + 200
+        size += (
+            len(record.get("raw") or "") + len(record.get("json") or "") + len(record.get("text") or "") + 200
+        )
         if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
             rows, size = [], 0
@@ -146,10 +148,8 @@ def lines(uri: str, *, max_bytes: int) -> Iterator[tuple[int, bytes]]:
         head = handle.read(64 * 1024)
         old_mac = b"\r" in head and b"\n" not in head
     with opened(uri) as handle:
-        number = 0
-        for line in _cr_lines(handle) if old_mac else _lf_lines(handle, max_bytes):
-            number += 1
-            yield number, line
+        found = _cr_lines(handle) if old_mac else _lf_lines(handle, max_bytes)
+        yield from enumerate(found, start=1)
 
 
 def _lf_lines(handle: IO[bytes], max_bytes: int) -> Iterator[bytes]:

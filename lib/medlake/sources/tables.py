@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
@@ -73,7 +73,7 @@ def _delimited(uri: str, table: Table, max_bytes: int, max_span: int) -> Iterato
     source = lines(uri, max_bytes=max_bytes)
     head = list(islice(source, SNIFFED_LINES))
     if head and head[0][1][:2] in UTF16:
-        raise Refused("encoding", "UTF-16 text: declare encoding = \"utf-16\" or convert it to UTF-8.")
+        raise Refused("encoding", 'UTF-16 text: declare encoding = "utf-16" or convert it to UTF-8.')
     form = dialect(table, [line for _, line in head])
     stream = _Lookahead(chain(head, source))
     _, first = next(stream)
@@ -86,10 +86,18 @@ def _delimited(uri: str, table: Table, max_bytes: int, max_span: int) -> Iterato
 
 
 def _record(
-    number: int, line: bytes, stream: _Lookahead, header: list[str], form: Dialect, max_bytes: int, max_span: int
+    number: int,
+    line: bytes,
+    stream: _Lookahead,
+    header: list[str],
+    form: Dialect,
+    max_bytes: int,
+    max_span: int,
 ) -> dict[str, Any]:
     if len(line) > max_bytes:
-        return refused(number, line[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept.")
+        return refused(
+            number, line[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
+        )
     quote = form.quote.encode()
     if quote and line.count(quote) % 2:
         more = stream.until_closed(line, quote, max_span)
@@ -123,18 +131,15 @@ def _text_fault(line: bytes, form: Dialect) -> tuple[str, str] | None:
 
 
 def _fields(text: str, form: Dialect) -> list[str] | None:
+    """The fields of one record, line breaks inside quotes kept; None where its quotes do not close."""
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
+    parts = text.splitlines(keepends=True) if "\n" in text else [text]
+    reader = csv.reader(
+        parts, delimiter=form.separator, quotechar=form.quote or None, quoting=quoting, strict=True
+    )
     try:
-        quoting = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
-        quote = form.quote or None
-        return next(csv.reader([text], delimiter=form.separator, quotechar=quote, quoting=quoting, strict=True))
-    except (csv.Error, StopIteration):
-        return _fields_multiline(text, form)
-
-
-def _fields_multiline(text: str, form: Dialect) -> list[str] | None:
-    try:
-        rows = list(csv.reader(text.splitlines(keepends=True), delimiter=form.separator, quotechar=form.quote, strict=True))
-    except (csv.Error, TypeError):
+        rows = list(reader)
+    except csv.Error:
         return None
     return rows[0] if len(rows) == 1 else None
 

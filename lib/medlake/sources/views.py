@@ -67,7 +67,9 @@ def keep_newest(records: DataFrame, *, partition: list[str], order: list[Column]
     newest_first = by_key.orderBy(*[o.desc_nulls_last() for o in order])
     return (
         told.withColumn("place", F.row_number().over(newest_first))
-        .where((F.col("place") == 1) & (F.col("deleted_in").isNull() | (F.col("deleted_in") < F.col("batch"))))
+        .where(
+            (F.col("place") == 1) & (F.col("deleted_in").isNull() | (F.col("deleted_in") < F.col("batch")))
+        )
         .drop("place", "deleted_in")
     )
 
@@ -82,5 +84,6 @@ def _seen() -> list[Column]:
 
 
 def _typed(resources: DataFrame, ddl: str) -> DataFrame:
-    shaped = F.from_json("json", ddl, {"mode": "PERMISSIVE"}).alias("resource")
-    return resources.select(shaped, stands()).select("resource.*", "_record")
+    """`inline` is a generator: the text is parsed once a row, not once for every field that the SQL names."""
+    shaped = F.from_json("json", ddl, {"mode": "PERMISSIVE"})
+    return resources.select(stands(), F.inline(F.array(shaped)))

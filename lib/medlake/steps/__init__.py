@@ -16,9 +16,9 @@ _NAMES = (
 )  # fmt: skip
 
 
-def _load(name: str) -> "Step":
+def _load(name: str) -> Step:
     step: Step = import_module(f"medlake.steps.{name}").run
     return step
 
 
-STEPS: dict[str, Callable[[], "Step"]] = {name: partial(_load, name) for name in _NAMES}
+STEPS: dict[str, Callable[[], Step]] = {name: partial(_load, name) for name in _NAMES}

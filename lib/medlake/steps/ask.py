@@ -23,7 +23,17 @@ from medlake.steps.runner import Options
 RUNS = """SELECT night_id, step, status, date_format(started_at, 'yyyy-MM-dd HH:mm:ss') AS started_at, seconds,
        rows_in, rows_kept, rows_quarantined, rows_merged, rows_changed, exit_code
 FROM ops.run ORDER BY started_at DESC"""
-FORBIDDEN = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Command, exp.TruncateTable)
+FORBIDDEN = (
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Merge,
+    exp.Create,
+    exp.Drop,
+    exp.Alter,
+    exp.Command,
+    exp.TruncateTable,
+)
 
 
 def ask(options: Options, query: str, form: str, limit: int) -> None:

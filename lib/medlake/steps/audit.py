@@ -43,8 +43,13 @@ def _counts(ctx: Context) -> list[str]:
         if n:
             faults.append(f"{name}: {n} row(s) do not add up")
     faults += _unaccounted(ctx)
-    built = ctx.lake.read("ops.table_build").where((F.col("night_id") == ctx.night.number) & (F.col("table") != "person"))
-    kept = {r["table"]: int(r["kept"]) for r in built.groupBy("table").agg(F.sum("rows_kept").alias("kept")).collect()}
+    built = ctx.lake.read("ops.table_build").where(
+        (F.col("night_id") == ctx.night.number) & (F.col("table") != "person")
+    )
+    kept = {
+        r["table"]: int(r["kept"])
+        for r in built.groupBy("table").agg(F.sum("rows_kept").alias("kept")).collect()
+    }
     for table, rows in kept.items():
         have = ctx.lake.read(f"silver.{table}").count()
         if have != rows:
@@ -54,7 +59,12 @@ def _counts(ctx: Context) -> list[str]:
 
 def _unaccounted(ctx: Context) -> list[str]:
     """Files that were read but stand neither in bronze nor in quarantine."""
-    files = ctx.lake.read("bronze.landing_file").where("source_table <> '(unclaimed)'").select("source", "file_sha256").distinct()
+    files = (
+        ctx.lake.read("bronze.landing_file")
+        .where("source_table <> '(unclaimed)'")
+        .select("source", "file_sha256")
+        .distinct()
+    )
     seen = ctx.lake.read("quarantine.record").where("target LIKE 'bronze.%'").select("source", "file_sha256")
     for table in ("csv_record", "fhir_resource", "note_document", "dicom_object"):
         seen = seen.unionByName(ctx.lake.read(f"bronze.{table}").select("source", "file_sha256"))
@@ -92,7 +102,7 @@ def _planted(ctx: Context, patterns: DataFrame, scratch: Path) -> DataFrame:
 def _files(ctx: Context, roots: list[str]) -> DataFrame:
     """(file, uri) below the roots, listed by executors."""
     root = str(ctx.settings.lake)
-    folders = [(os.path.join(root, name),) for name in roots if (ctx.settings.lake / name).is_dir()]
+    folders = [(str(ctx.settings.lake / name),) for name in roots if (ctx.settings.lake / name).is_dir()]
 
     def run(batches):  # type: ignore[no-untyped-def]
         import pyarrow as pa
@@ -113,13 +123,20 @@ def _verdict(
     """Write ops.leak_scan_result and say what is wrong, never with the identifier itself."""
     ours = F.col("file").contains(scratch)
     by = "identifier_class"
-    real = found.where(~ours).groupBy(by).agg(
-        F.count_distinct("file", "pattern").alias("n_hits"),
-        F.array_join(F.slice(F.array_sort(F.collect_set("file")), 1, 10), ", ").alias("places"),
+    real = (
+        found.where(~ours)
+        .groupBy(by)
+        .agg(
+            F.count_distinct("file", "pattern").alias("n_hits"),
+            F.array_join(F.slice(F.array_sort(F.collect_set("file")), 1, 10), ", ").alias("places"),
+        )
     )
     kind = F.regexp_extract("file", f"{scratch}/([a-z]+)/", 1)
-    again = found.where(ours).join(planted, on=[by, "pattern"], how="left_semi").groupBy(by).agg(
-        F.count_distinct(kind).alias("n_planted_found")
+    again = (
+        found.where(ours)
+        .join(planted, on=[by, "pattern"], how="left_semi")
+        .groupBy(by)
+        .agg(F.count_distinct(kind).alias("n_planted_found"))
     )
     n_files = files.where(~ours).agg(F.count("*").alias("n_files"))
     rows = (
@@ -129,8 +146,15 @@ def _verdict(
         .withColumns({"night_id": F.lit(ctx.night.number), "n_planted": F.lit(3).cast("bigint")})
     )  # fmt: skip
     ctx.lake.merge("ops.leak_scan_result", rows.select(*promise("ops.leak_scan_result").columns), keep=True)
-    told = ctx.lake.read("ops.leak_scan_result").where(F.col("night_id") == ctx.night.number).limit(100).collect()
-    faults = [f"{r['n_hits']} {r[by]} identifier(s) in the open zone: {r['places']}" for r in told if r["n_hits"]]
+    told = (
+        ctx.lake.read("ops.leak_scan_result")
+        .where(F.col("night_id") == ctx.night.number)
+        .limit(100)
+        .collect()
+    )
+    faults = [
+        f"{r['n_hits']} {r[by]} identifier(s) in the open zone: {r['places']}" for r in told if r["n_hits"]
+    ]
     faults += [
         f"the search for {r[by]} found {r['n_planted_found']} of {r['n_planted']} planted ones: it cannot be trusted"
         for r in told

@@ -6,17 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from medlake.clean import (
-    condition_occurrence, death, drug_exposure, measurement, note, observation, person, procedure_occurrence,
+    condition_occurrence,
+    death,
+    drug_exposure,
+    measurement,
+    note,
+    observation,
+    person,
+    procedure_occurrence,
     visit_occurrence,
 )  # fmt: skip
 from medlake.clean.judge import (
-    Event, Vault, common_rules, fit_rows, judge, set_aside, vault_keys, with_known_visit,
+    Event,
+    Vault,
+    common_rules,
+    fit_rows,
+    judge,
+    set_aside,
+    vault_keys,
+    with_known_visit,
 )  # fmt: skip
 from medlake.clean.quarantine import from_build, received
 from medlake.doors.ledger import Counts
@@ -42,7 +55,7 @@ TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")
 
 @dataclass
 class Built:
-    """What one build has judged so far; frames are persisted until it ends."""
+    """What one build has judged so far."""
 
     vault: Vault
     patterns: tuple[Pattern, ...]
@@ -58,19 +71,14 @@ def run(ctx: Context) -> Counts:
     wanted = _wanted(ctx.only)
     mapped = Mapped(ctx)
     built = Built(_vault(ctx), patterns(ctx))
-    judged: list[DataFrame] = []
-    try:
-        if "person" in wanted:
-            judged.append(_person(ctx, mapped, built))
-        first = [name for name in ("visit_occurrence",) if name in wanted]
-        rest = [name for name in EVENTS if name in wanted and name not in first]
-        for names in (first, rest):
-            judged += ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=2)
-        _quarantine(ctx, built)
-        _write_tallies(ctx, built)
-    finally:
-        for frame in judged:
-            frame.unpersist()
+    if "person" in wanted:
+        _person(ctx, mapped, built)
+    first = [name for name in ("visit_occurrence",) if name in wanted]
+    rest = [name for name in EVENTS if name in wanted and name not in first]
+    for names in (first, rest):
+        ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
+    _quarantine(ctx, built)
+    _write_tallies(ctx, built)
     return sum(built.counts, Counts())
 
 
@@ -97,12 +105,12 @@ def _vault(ctx: Context) -> Vault:
     return Vault(every, ctx.night.as_of.isoformat())
 
 
-def _person(ctx: Context, mapped: Mapped, built: Built) -> DataFrame:
+def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
     """silver.person, from all sources' records of each person."""
     rows = mapped.typed(person.EVENT)
     if rows is None:
-        return ctx.lake.read("silver.person")
-    judged = person.judged_persons(rows, as_of=built.vault.as_of).persist(StorageLevel.MEMORY_AND_DISK)
+        return
+    judged = person.judged_persons(rows, as_of=built.vault.as_of).localCheckpoint()
     keys = ctx.lake.read("vault.id_vault").where("is_current")
     shifted = keys.join(ctx.lake.read("vault.date_offset"), on="person_id", how="inner")
     made = person.persons(fit_rows(judged), shifted.drop("is_current", "own_person_id", "event_key"))
@@ -117,21 +125,21 @@ def _person(ctx: Context, mapped: Mapped, built: Built) -> DataFrame:
     built.counts.append(Counts(sums.rows_in, kept, sums.quarantined, sums.merged + sums.kept - kept))
     built.aside.append(set_aside(judged, "silver.person"))
     built.tables.append("silver.person")
-    return judged
 
 
-def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> Callable[[], DataFrame]:
+def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> Callable[[], None]:
     """The work of one table of events, to be run side by side with others."""
     rows = staged(ctx, mapped, event) if event in IMAGING else mapped.rows(event)
     return lambda: _publish(ctx, built, event, rows)
 
 
-def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -> DataFrame:
+def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -> None:
     name, to = f"silver.{event.table}", promise(f"silver.{event.table}")
     if rows is None:
-        return ctx.lake.read(name)
+        return
     whole = measurement.event(units(ctx)) if event.table == "measurement" else event
-    judged = judge(rows, whole, to, built.vault).persist(StorageLevel.MEMORY_AND_DISK)
+    # Checkpoints cut the plan: the mapping's expressions run once, not once for each rule that looks at them.
+    judged = judge(rows.localCheckpoint(), whole, to, built.vault).localCheckpoint()
     safe = deidentified(fit_rows(judged), to, key=ctx.key, patterns=built.patterns)
     if event.table == "note":
         safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
@@ -144,15 +152,18 @@ def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -
         built.counts.append(sums)
         built.aside.append(set_aside(judged, name))
         built.tables.append(name)
-    return judged
 
 
-def _tallies(ctx: Context, built: Built, judged: DataFrame, table: str, rules: dict[str, tuple[bool, str]]) -> Counts:
+def _tallies(
+    ctx: Context, built: Built, judged: DataFrame, table: str, rules: dict[str, tuple[bool, str]]
+) -> Counts:
     """Remember a table's counts per source and per rule for the ledger; returns its sums.
 
     One pass over the judged rows; what comes back has a row per source and rule, whatever the data's size.
     """
-    codes = F.explode_outer(F.array_distinct(F.concat(F.array(F.lit("")), "reason_codes", "qc"))).alias("rule")
+    codes = F.explode_outer(F.array_distinct(F.concat(F.array(F.lit("")), "reason_codes", "qc"))).alias(
+        "rule"
+    )
     bad, double = F.size("reason_codes") > 0, F.col("is_duplicate")
     blocks = F.array_contains("reason_codes", F.col("rule"))
     told = judged.select("source", "reason_codes", "is_duplicate", codes).groupBy("source", "rule").agg(
@@ -185,7 +196,12 @@ def _quarantine(ctx: Context, built: Built) -> None:
     """quarantine.record: tonight's rows of the tables built; what is fit by now leaves it."""
     if not built.aside:
         return
-    bronze = received(*[ctx.lake.read(f"bronze.{t}") for t in ("csv_record", "fhir_resource", "note_document", "dicom_object")])
+    bronze = received(
+        *[
+            ctx.lake.read(f"bronze.{t}")
+            for t in ("csv_record", "fhir_resource", "note_document", "dicom_object")
+        ]
+    )
     aside = reduce(DataFrame.unionByName, built.aside)
     known, to = ctx.lake.read("quarantine.record"), promise("quarantine.record")
     rows = from_build(aside, bronze, known, to, batch=ctx.night.number)

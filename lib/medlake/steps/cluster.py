@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -22,25 +21,22 @@ TABLES = ("gold.cluster_model", "gold.cluster_assignment", "gold.cluster_profile
 def run(ctx: Context) -> Counts:
     """Write gold.cluster_model, cluster_assignment and cluster_profile."""
     choices = ctx.settings.cluster
-    matrix = _patients(ctx, choices.min_visits).persist(StorageLevel.MEMORY_AND_DISK)
+    matrix = _patients(ctx, choices.min_visits).localCheckpoint()
     definitions = ctx.lake.read("gold.feature_def").where(F.col("task") == TASK)
-    try:
-        n_persons = matrix.count()
-        if n_persons < max(MIN_PERSONS, choices.k_min + 1):
-            ctx.say(f"cluster: {n_persons} patients are too few for groups")
-            for name in TABLES:
-                ctx.lake.merge(name, ctx.spark.createDataFrame([], promise(name).schema))
-            return Counts()
-        with patient_groups(
-            standardised(matrix), ks=range(choices.k_min, choices.k_max + 1), n_components=N_COMPONENTS,
-            seed=ctx.settings.seed, n_persons=n_persons,
-        ) as groups:  # fmt: skip
-            ctx.lake.merge("gold.cluster_model", _models(ctx, groups))
-            ctx.lake.merge("gold.cluster_assignment", groups.assignment)
-        assigned = ctx.lake.read("gold.cluster_assignment")
-        ctx.lake.merge("gold.cluster_profile", profile(matrix, assigned, definitions))
-    finally:
-        matrix.unpersist()
+    n_persons = matrix.count()
+    if n_persons < max(MIN_PERSONS, choices.k_min + 1):
+        ctx.say(f"cluster: {n_persons} patients are too few for groups")
+        for name in TABLES:
+            ctx.lake.merge(name, ctx.spark.createDataFrame([], promise(name).schema))
+        return Counts()
+    groups = patient_groups(
+        standardised(matrix), ks=range(choices.k_min, choices.k_max + 1), n_components=N_COMPONENTS,
+        seed=ctx.settings.seed, n_persons=n_persons,
+    )  # fmt: skip
+    assigned = groups.assignment.localCheckpoint()
+    ctx.lake.merge("gold.cluster_model", _models(ctx, groups))
+    ctx.lake.merge("gold.cluster_assignment", assigned)
+    ctx.lake.merge("gold.cluster_profile", profile(matrix, assigned, definitions))
     return Counts()
 
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from functools import partial
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
@@ -28,8 +27,7 @@ Rows = dict[tuple[str, str], list[Row]]
 def run(ctx: Context) -> Counts:
     """Write gold.model_evaluation, calibration_bin, evaluation_curve, subgroup_evaluation; and cards."""
     label = ctx.lake.read("gold.label")
-    rows = performance.outcomes(ctx.lake.read("gold.risk_prediction"), label)
-    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    rows = performance.outcomes(ctx.lake.read("gold.risk_prediction"), label).localCheckpoint()
     person = ctx.lake.read("silver.person")
     n_replicates, seed = ctx.settings.train.bootstrap, ctx.settings.seed
     made = {
@@ -38,10 +36,7 @@ def run(ctx: Context) -> Counts:
         "gold.evaluation_curve": performance.evaluation_curve(rows),
         "gold.subgroup_evaluation": performance.subgroup_evaluation(rows, person),
     }
-    try:
-        ctx.side_by_side([partial(ctx.lake.merge, name, table) for name, table in made.items()])
-    finally:
-        rows.unpersist()
+    ctx.side_by_side([partial(ctx.lake.merge, name, table) for name, table in made.items()])
     _to_mlflow(ctx)
     return Counts()
 

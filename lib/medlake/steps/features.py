@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial, reduce
 
-from pyspark import StorageLevel
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 
@@ -29,29 +28,25 @@ def run(ctx: Context) -> Counts:
     for name, table in silver.items():
         table.createOrReplaceTempView(name)
     candidates = reduce(DataFrame.unionByName, [_candidates(ctx, task) for task in asked])
-    candidates = candidates.persist(StorageLevel.MEMORY_AND_DISK)
+    # Local checkpoints, not caches: a cached frame drags its whole plan into everything that is made from it.
+    candidates = candidates.localCheckpoint()
     seen = cohort(candidates)
     of_silver = Silver(**{name: silver[name] for name in Silver.__dataclass_fields__})
     values = feature_values(seen, of_silver, {task.name: task.features for task in asked})
-    values = values.persist(StorageLevel.MEMORY_AND_DISK)
-    kept = definitions(values).persist(StorageLevel.MEMORY_AND_DISK)
+    values = values.localCheckpoint()
+    kept = definitions(values).localCheckpoint()
     known, events = labels(candidates), (silver["condition_occurrence"], silver["drug_exposure"])
     folds = splits.subject_split(known, n_folds=ctx.settings.train.folds, seed=ctx.settings.seed)
-    small = {
+    made = {
         "gold.cohort": seen,
         "gold.label": known,
         "gold.subject_split": folds,
+        "gold.feature_def": feature_def(kept),
+        "gold.feature_matrix": feature_matrix(seen, values, kept),
         "gold.basket": baskets.baskets(*events),
         "ref.item_name": baskets.item_names(*events),
     }
-    try:
-        ctx.side_by_side([partial(ctx.lake.merge, name, rows) for name, rows in small.items()])
-        ctx.lake.merge("gold.feature_def", feature_def(kept))
-        ctx.lake.merge("gold.feature_matrix", feature_matrix(seen, values, kept))
-    finally:
-        kept.unpersist()
-        values.unpersist()
-        candidates.unpersist()
+    ctx.side_by_side([partial(ctx.lake.merge, name, rows) for name, rows in made.items()])
     return Counts()
 
 

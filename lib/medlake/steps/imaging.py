@@ -22,7 +22,13 @@ def _event(table: str, uid: str, time: str | None) -> Event:
     to = promise(f"silver.{table}")
     columns = {n: c.type for n, c in to.columns.items() if n not in MADE_LATER}
     visit = {"visit_source_value": "string"} if "visit_occurrence_id" in to.columns else {}
-    return Event(table, {"person_source_value": "string", **visit, **columns}, ("person_source_value", uid), time, identity=(uid,))
+    return Event(
+        table,
+        {"person_source_value": "string", **visit, **columns},
+        ("person_source_value", uid),
+        time,
+        identity=(uid,),
+    )
 
 
 STUDY = _event("imaging_study", "study_uid", "study_at")
@@ -36,7 +42,9 @@ def staged(ctx: Context, mapped: Mapped, event: Event) -> DataFrame | None:
     if not any(s.format == "dicom" and s.name in mapped.present for s in mapped.sources.values()):
         return None
     objects = ctx.lake.read("bronze.dicom_object")
-    links = [rows.select("study_uid", "visit_source_value") for _, rows in mapped.of("imaging_study").values()]
+    links = [
+        rows.select("study_uid", "visit_source_value") for _, rows in mapped.of("imaging_study").values()
+    ]
     visits = None
     for rows in links:
         visits = rows if visits is None else visits.unionByName(rows)

@@ -7,6 +7,7 @@ files. Every append carries its batch, so a second append of one batch changes n
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -53,9 +54,13 @@ def planned(ctx: Context, sources: dict[str, Source]) -> int | None:
     """Write the new files down as the next batch; its number, or None where nothing is new."""
     seen = ctx.lake.read("bronze.landing_file")
     landing = ctx.settings.landing
-    folders = [(n, str(landing / n)) for n in sources if (landing / n).is_dir()]  # one per source, not per file
+    folders = [
+        (n, str(landing / n)) for n in sources if (landing / n).is_dir()
+    ]  # one per source, not per file
     if not folders:
-        raise InputRefusedError(f"{landing} has no folder of a known source. Known: {', '.join(sorted(sources))}.")
+        raise InputRefusedError(
+            f"{landing} has no folder of a known source. Known: {', '.join(sorted(sources))}."
+        )
     last = seen.agg(F.max("batch").alias("batch")).first()
     number = int((last["batch"] if last else None) or 0) + 1
     frame = ctx.spark.createDataFrame(folders, "source string, folder string").repartition(len(folders))
@@ -85,12 +90,16 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
     present = {r["source"] for r in new.select("source").distinct().limit(10_000).collect()}
     formats = sorted({sources[name].format for name in present if name in sources})
     counts = sum(ctx.side_by_side([_reading(ctx, sources, new, form, number) for form in formats]), Counts())
-    row = new.agg(F.lit(number).alias("batch"), F.lit(ctx.night.number).alias("night_id"), F.count("*").alias("n_files"))
+    row = new.agg(
+        F.lit(number).alias("batch"), F.lit(ctx.night.number).alias("night_id"), F.count("*").alias("n_files")
+    )
     ctx.lake.merge("ops.batch", row, keep=True)
     return counts
 
 
-def _reading(ctx: Context, sources: dict[str, Source], batch: DataFrame, form: str, number: int) -> Callable[[], Counts]:
+def _reading(
+    ctx: Context, sources: dict[str, Source], batch: DataFrame, form: str, number: int
+) -> Callable[[], Counts]:
     mine = {n: s for n, s in sources.items() if s.format == form}
     files = batch.where(F.col("source").isin(list(mine)))
     files = files.repartition(ctx.spark.sparkContext.defaultParallelism * 4, "file_sha256")
@@ -134,7 +143,9 @@ def _unseen(ctx: Context, target: str, objects: DataFrame, number: int) -> DataF
     known = ctx.lake.read(target).where(F.col("batch") < number)
     place = F.struct("source", "file", "row")
     first = objects.groupBy("sop_instance_uid", "content_sha256").agg(F.min(place).alias("first"))
-    once = objects.join(first, on=["sop_instance_uid", "content_sha256"], how="inner").where(place == F.col("first"))
+    once = objects.join(first, on=["sop_instance_uid", "content_sha256"], how="inner").where(
+        place == F.col("first")
+    )
     return once.join(known, on=["sop_instance_uid", "content_sha256"], how="left_anti")
 
 
@@ -167,7 +178,9 @@ def _manifest(ctx: Context, read: DataFrame, fresh: DataFrame, files: DataFrame,
     try:
         with ctx.lock:
             ctx.lake.merge("ops.batch_manifest", rows, keep=True)
-        sums = rows.agg(*[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")]).first()
+        sums = rows.agg(
+            *[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")]
+        ).first()
     finally:
         rows.unpersist()
     return Counts(*[int(v or 0) for v in sums]) if sums else Counts()

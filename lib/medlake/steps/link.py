@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -10,7 +9,15 @@ from medlake.clean import death, person
 from medlake.clean.judge import fit_rows, tallied
 from medlake.doors.ledger import Counts
 from medlake.grammar.errors import MedlakeError
-from medlake.link.registry import edges_of, first_labels, jumped, propagated, registered, resolved, standing_pairs
+from medlake.link.registry import (
+    edges_of,
+    first_labels,
+    jumped,
+    propagated,
+    registered,
+    resolved,
+    standing_pairs,
+)
 from medlake.link.rules import link_pairs, normalised
 from medlake.privacy.pseudonym import id_from, keyed_hash
 from medlake.privacy.shift_dates import offsets
@@ -25,13 +32,13 @@ def run(ctx: Context) -> Counts:
     if rows is None:
         ctx.say("link: no source tells of persons yet")
         return Counts()
-    judged = person.judged_persons(rows, as_of=ctx.night.as_of.isoformat()).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        tally = tallied(judged).agg(*[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")])
-        sums = tally.first()
-        _register(ctx, mapped, fit_rows(judged))
-    finally:
-        judged.unpersist()
+    judged = person.judged_persons(rows, as_of=ctx.night.as_of.isoformat()).localCheckpoint()
+    sums = (
+        tallied(judged)
+        .agg(*[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")])
+        .first()
+    )
+    _register(ctx, mapped, fit_rows(judged))
     return Counts(*[int(v or 0) for v in sums]) if sums else Counts()
 
 
@@ -43,21 +50,19 @@ def _register(ctx: Context, mapped: Mapped, fit: DataFrame) -> None:
     )
     lake.merge("vault.identity", person.identities(fit, none.limit(0) if deaths is None else deaths))
     identity = lake.read("vault.identity")
+    named = (F.col("source"), F.col("person_source_value"))
     hashed = identity.select("source", "person_source_value").select(
         "*",
-        keyed_hash(ctx.key, F.col("source"), F.col("person_source_value")).alias("source_key_hash"),
-        keyed_hash(ctx.key, F.lit("event").alias("kind"), F.col("source"), F.col("person_source_value")).alias("event_key"),
-    ).withColumn("own_person_id", id_from(F.col("source_key_hash")))  # fmt: skip
+        keyed_hash(ctx.key, *named).alias("source_key_hash"),
+        keyed_hash(ctx.key, F.lit("event").alias("kind"), *named).alias("event_key"),
+    ).withColumn("own_person_id", id_from(F.col("source_key_hash"))).localCheckpoint()  # fmt: skip
     keys = registered(lake.read("vault.id_vault"), hashed, batch=ctx.night.number)
-    keys = keys.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        fresh = link_pairs(normalised(identity))
-        pairs = standing_pairs(lake.read("vault.person_link"), fresh, hashed)
-        lake.merge("vault.person_link", pairs)
-        labels = _settled(ctx, keys, lake.read("vault.person_link"))
-        lake.merge("vault.id_vault", resolved(keys, labels))
-    finally:
-        keys.unpersist()
+    keys = keys.localCheckpoint()
+    fresh = link_pairs(normalised(identity).localCheckpoint())
+    pairs = standing_pairs(lake.read("vault.person_link"), fresh, hashed)
+    lake.merge("vault.person_link", pairs)
+    labels = _settled(ctx, keys, lake.read("vault.person_link"))
+    lake.merge("vault.id_vault", resolved(keys, labels))
     persons = lake.read("vault.id_vault").select("person_id")
     shifts = offsets(persons, key=ctx.key, max_days=ctx.settings.privacy.shift_days_max)
     lake.merge("vault.date_offset", shifts)

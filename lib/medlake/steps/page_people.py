@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
@@ -38,33 +39,38 @@ MAX_HIDDEN_CELLS = 0.25  # of an age table; a coarser one is shown above that
 def people(ctx: Context) -> dict[str, Any]:
     """The fields of PageContent about people, records, images, groups and associations, by name."""
     small = ctx.settings.privacy.small_count
-    person = ctx.lake.read("silver.person")
     silver = {name: ctx.lake.read(name) for name in (*tables.UNDATED, *tables.DATED)}
+    person = silver["silver.person"]
     records = tables.records(silver).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        totals = hide_small_counts(tables.persons(person), "n_in_several", minimum=small).first()
-        n_persons = int(totals["n"]) if totals else 0
-        sources = suppress_small_cells(tables.persons_by_source(person), "n", key=["name"], minimum=small)
-        conditions = tables.conditions(silver["silver.condition_occurrence"]).where(
-            is_safe_part(F.col("n"), F.lit(n_persons), minimum=small)
+        parts = ctx.side_by_side(
+            [
+                lambda: _who(person, silver["silver.condition_occurrence"], small),
+                lambda: {"age_sex": _age_sex(person, records, small)},
+                lambda: _quality(records, small),
+                lambda: _images(ctx, silver["silver.image_occurrence"], small),
+                lambda: {"groups": _groups(ctx, small)},
+                lambda: {"rules": _rules(ctx, small)},
+            ]
         )
-        return {
-            "n_persons": n_persons,
-            "n_in_several_sources": totals["n_in_several"] if totals else None,
-            "age_sex": _age_sex(person, records, small),
-            "persons_by_source": _sources(sources),
-            "conditions": tuple(Named(r["name"], r["n"]) for r in conditions.collect()),
-            "records_by_year": tuple(
-                YearCount(**r.asDict())
-                for r in tables.records_by_year(records).orderBy("kind", "year").collect()
-            ),
-            **_quality(records, small),
-            **_images(ctx, silver["silver.image_occurrence"], small),
-            "groups": _groups(ctx, small),
-            "rules": _rules(ctx, small),
-        }
     finally:
         records.unpersist()
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _who(person: DataFrame, condition: DataFrame, small: int) -> dict[str, Any]:
+    totals = hide_small_counts(tables.persons(person), "n_in_several", minimum=small).first()
+    n_persons = int(totals["n"]) if totals else 0
+    sources = suppress_small_cells(tables.persons_by_source(person), "n", key=["name"], minimum=small)
+    is_safe = is_safe_part(F.col("n"), F.lit(n_persons), minimum=small)
+    return {
+        "n_persons": n_persons,
+        "n_in_several_sources": totals["n_in_several"] if totals else None,
+        "persons_by_source": _sources(sources),
+        "conditions": tuple(
+            Named(r["name"], r["n"]) for r in tables.conditions(condition).where(is_safe).collect()
+        ),
+    }
 
 
 def _sources(sources: DataFrame) -> tuple[Named, ...]:
@@ -75,13 +81,17 @@ def _sources(sources: DataFrame) -> tuple[Named, ...]:
 
 def _age_sex(person: DataFrame, records: DataFrame, small: int) -> tuple[AgeSex, ...]:
     """The finest table of ages that hides few cells; only this one is published."""
+    finest_first = [
+        tables.age_sex(person, records, lower_ends).withColumn("banding", F.lit(at))
+        for at, lower_ends in enumerate(tables.AGE_BANDS)
+    ]
+    counted = reduce(DataFrame.unionByName, finest_first)
+    safe = suppress_small_cells(counted, "n", key=["band", "sex"], within=["banding"], minimum=small)
+    rows = safe.orderBy("banding", "position", "sex").collect()
     cells: tuple[AgeSex, ...] = ()
-    for lower_ends in tables.AGE_BANDS:
-        counted = tables.age_sex(person, records, lower_ends)
-        safe = suppress_small_cells(counted, "n", key=["band", "sex"], minimum=small).orderBy(
-            "position", "sex"
-        )
-        cells = tuple(AgeSex(r["band"], r["sex"], r["n"], r["n_mark"]) for r in safe.collect())
+    for at in range(len(tables.AGE_BANDS)):
+        mine = [row for row in rows if row["banding"] == at]
+        cells = tuple(AgeSex(r["band"], r["sex"], r["n"], r["n_mark"]) for r in mine)
         known = [one for one in cells if one.band != "unknown"]
         if sum(one.n is None for one in known) <= MAX_HIDDEN_CELLS * len(known):
             break
@@ -97,7 +107,9 @@ def _quality(records: DataFrame, small: int) -> dict[str, Any]:
     order = {name: at for at, name in enumerate((*tables.UNDATED, *tables.DATED))}
     quality = [TableQuality(r["table"], r["n_rows"], r["n_flagged"]) for r in by_table.collect()]
     remarks = [Flag(**row.asDict()) for row in flags.collect()]
+    years = tables.records_by_year(records).orderBy("kind", "year").collect()
     return {
+        "records_by_year": tuple(YearCount(**row.asDict()) for row in years),
         "quality": tuple(sorted(quality, key=lambda one: order[one.table])),
         "flags": tuple(sorted(remarks, key=lambda one: (-(one.n or 0), one.table, one.flag))),
     }
@@ -145,7 +157,9 @@ def _groups(ctx: Context, small: int) -> Groups:
     chosen = ctx.lake.read("gold.cluster_model").where("is_chosen").orderBy("model", "k").first()
     if chosen is None:
         return Groups(groups)
-    return Groups(groups, chosen["silhouette"], chosen["stability"], chosen["reason"])
+    return Groups(
+        groups, chosen["silhouette"], chosen["stability"], chosen["reason"].removeprefix("chosen: ")
+    )
 
 
 def _rules(ctx: Context, small: int) -> tuple[Rule, ...]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from medlake.grammar.contract import all_promises
 from medlake.report import operations
 from medlake.report.content import Change, Intake, Refusal, SetAside, StepRun, TableVersion
 from medlake.steps.context import Context
-
-SHOWN = ("silver.", "gold.", "ref.")  # layers whose tables the page lists
 
 
 def work(ctx: Context) -> dict[str, Any]:
@@ -33,7 +29,7 @@ def work(ctx: Context) -> dict[str, Any]:
         "refusals": tuple(Refusal(**row.asDict()) for row in refusals),
         "changes": _changes(ctx, runs),
         "steps": tuple(StepRun(**row.asDict()) for row in steps),
-        "versions": _versions(ctx),
+        "versions": tuple(TableVersion(**row.asDict()) for row in operations.versions(runs).collect()),
     }
 
 
@@ -55,16 +51,3 @@ def _changes(ctx: Context, runs: DataFrame) -> tuple[Change, ...]:
         )
         for row in operations.changes(runs, ctx.night.number).collect()
     )
-
-
-def _versions(ctx: Context) -> tuple[TableVersion, ...]:
-    names = [name for name in all_promises() if name.startswith(SHOWN)]
-    versions = {name: version for name in names if (version := ctx.lake.version(name)) is not None}
-    counts = [
-        ctx.lake.read(name).agg(F.count(F.lit(1)).alias("n")).withColumn("table", F.lit(name))
-        for name in versions
-    ]
-    rows = reduce(DataFrame.unionByName, counts).collect() if counts else []
-    n_rows = {row["table"]: int(row["n"]) for row in rows}
-    small = ctx.settings.privacy.small_count
-    return tuple(TableVersion(n, version, _safe(n_rows[n], n, small)) for n, version in versions.items())

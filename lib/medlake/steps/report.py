@@ -31,9 +31,8 @@ def gather(ctx: Context) -> PageContent:
         code_version=code_version(),
         small_count=ctx.settings.privacy.small_count,
     )
-    who, models, work = ctx.side_by_side(
-        [lambda: people(ctx), lambda: page_models.models(ctx), lambda: page_work.work(ctx)]
-    )
+    who = people(ctx)
+    models, work = ctx.side_by_side([lambda: page_models.models(ctx), lambda: page_work.work(ctx)])
     return PageContent(night=night, **who, **models, **work)
 
 

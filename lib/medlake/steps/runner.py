@@ -171,7 +171,8 @@ class Runner:
         changed = ledger.wrote(ctx.night, plan.step, started, counts, status, code)
         ledger.attempted(ctx.night.number, plan.step, attempt, "done", started, ended=now(), exit_code=code)
         took = (now() - started).total_seconds()
-        rows = f": {counts.rows_in:,} rows in, {counts.kept:,} kept, {counts.quarantined:,} set aside, {counts.merged:,} merged"
+        went = f"{counts.kept:,} kept, {counts.quarantined:,} set aside, {counts.merged:,} merged"
+        rows = f": {counts.rows_in:,} rows in, {went}"
         ctx.say(f"{plan.step}{rows if counts.rows_in else ''} ({changed:,} rows changed, {took:.1f} s)")
         for fault in ctx.faults:
             ctx.say(f"{plan.step}: refused: {fault}")
@@ -179,5 +180,7 @@ class Runner:
 
     def _dry_run(self) -> int:
         for plan in self.plans:
-            self.progress.say(f"Would run {plan.step}" + (f" after {', '.join(plan.after)}" if plan.after else ""))
+            self.progress.say(
+                f"Would run {plan.step}" + (f" after {', '.join(plan.after)}" if plan.after else "")
+            )
         return 0

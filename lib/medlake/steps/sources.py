@@ -87,7 +87,9 @@ class Mapped:
                     found[source.name] = (source.patient_source, rows)
         return found
 
-    def rows(self, event: Event, extra: Mapping[str, tuple[str, DataFrame]] | None = None) -> DataFrame | None:
+    def rows(
+        self, event: Event, extra: Mapping[str, tuple[str, DataFrame]] | None = None
+    ) -> DataFrame | None:
         """All mapped rows of a table as text, one shape; None where no source maps it."""
         parts = {**self.of(event.table), **(extra or {})}
         fit = {}
@@ -103,7 +105,7 @@ class Mapped:
     def typed(self, event: Event) -> DataFrame | None:
         """The mapped rows with their types."""
         rows = self.rows(event)
-        return None if rows is None else typed(rows, event)
+        return None if rows is None else typed(rows.localCheckpoint(), event)
 
     def refuse(self, source: str, subject: str, fault: InputRefusedError) -> None:
         """Write a source's refusal down once; the step ends as `refused` and the others go on."""

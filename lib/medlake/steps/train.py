@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial, reduce
 
 from pyspark.sql import DataFrame, Row
@@ -35,12 +34,11 @@ def run(ctx: Context) -> Counts:
     tables = {name: ctx.lake.read(name) for name in READS}
     names = _feature_names(tables["gold.feature_def"])
     enough = _trainable(ctx, tables["gold.label"], [t for t in tasks(ctx) if t.models and t.name in names])
-    with ExitStack() as caches:
-        work = [partial(_train, ctx, task, names[task.name], tables, caches) for task in enough]
-        found = ctx.side_by_side(work, threads=N_TASKS_AT_ONCE)
-        fits = {task.name: of_task for task, of_task in zip(enough, found, strict=True)}
-        said = [_out_of_fold(task, t, names[task]) for task, of_task in fits.items() for t in of_task]
-        _write(ctx, "gold.out_of_fold_prediction", said)
+    work = [partial(_train, ctx, task, len(names[task.name]), tables) for task in enough]
+    found = ctx.side_by_side(work, threads=N_TASKS_AT_ONCE)
+    fits = {task.name: of_task for task, of_task in zip(enough, found, strict=True)}
+    said = [_out_of_fold(task, t, names[task]) for task, of_task in fits.items() for t in of_task]
+    _write(ctx, "gold.out_of_fold_prediction", said)
     weights = {
         (task, t.model.name): (t.model.kind, t.model.weights(t.fitted.stages))
         for task, of_task in fits.items()
@@ -76,9 +74,7 @@ def _trainable(ctx: Context, label: DataFrame, asked: list[Task]) -> list[Task]:
     return [task for task in asked if counts.get(task.name, 0) >= enough]
 
 
-def _train(
-    ctx: Context, task: Task, names: list[tuple[str, str]], tables: dict[str, DataFrame], caches: ExitStack
-) -> list[Trained]:
+def _train(ctx: Context, task: Task, n_features: int, tables: dict[str, DataFrame]) -> list[Trained]:
     def of_task(name: str) -> DataFrame:
         return tables[name].where(F.col("task") == task.name).drop("task")
 
@@ -88,9 +84,7 @@ def _train(
         .join(of_task("gold.subject_split"), on="person_id", how="inner")
     )
     models = [MODELS[name] for name in task.models if ctx.only in (None, name)]
-    seed = ctx.settings.seed
-    fits = trained(cases, models, n_features=len(names), seed=seed, params=task.model_params)
-    found = caches.enter_context(fits)
+    found = trained(cases, models, n_features=n_features, seed=ctx.settings.seed, params=task.model_params)
     ctx.say(f"train: {task.name}: {', '.join(t.model.name for t in found)}")
     return found
 

@@ -4,16 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from medlake.evaluate.card import model_card
-from medlake.evaluate.metrics import auroc, bootstrap, recalibration, thinned
-from medlake.evaluate.performance import (
-    calibration_bin,
-    evaluation_curve,
-    model_evaluation,
-    outcomes,
-    subgroup_evaluation,
-)
-from medlake.evaluate.plots import performance_svg
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
@@ -25,6 +15,16 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from medlake.evaluate.card import model_card
+from medlake.evaluate.metrics import auroc, bootstrap, recalibration, thinned
+from medlake.evaluate.performance import (
+    calibration_bin,
+    evaluation_curve,
+    model_evaluation,
+    outcomes,
+    subgroup_evaluation,
+)
+from medlake.evaluate.plots import performance_svg
 from tables import assert_rows, rows
 
 draw = np.random.default_rng(11)

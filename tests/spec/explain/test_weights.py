@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from medlake.explain.weights import model_explanation, top_reasons
 from pyspark.sql import functions as F
 
+from medlake.explain.weights import model_explanation, top_reasons
 from tables import assert_rows, rows
 
 NAMES = ["Age", "Is female", "Haemoglobin", "Visits"]

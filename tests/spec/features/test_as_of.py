@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from medlake.features.as_of import ages, distinct_counts, ever_had, last_measurements, sexes, visit_counts
-from medlake.features.matrix import Silver, Sizes, definitions, feature_def, feature_matrix, feature_values
 from pyspark.sql import DataFrame, SparkSession
 
+from medlake.features.as_of import ages, distinct_counts, ever_had, last_measurements, sexes, visit_counts
+from medlake.features.matrix import Silver, Sizes, definitions, feature_def, feature_matrix, feature_values
 from tables import assert_rows, rows
 
 COHORT = """

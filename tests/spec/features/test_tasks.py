@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.sql import functions as F
+
 from medlake.doors.settings import Conf
 from medlake.features.baskets import baskets, item_names
 from medlake.features.splits import subject_split
 from medlake.features.tasks import as_candidates, cohort, labels, parse_task, parse_tasks
 from medlake.grammar.errors import ConfigError
 from medlake.models import MODELS
-from pyspark.sql import functions as F
-
 from tables import assert_rows, rows
 
 SHIPPED = parse_tasks(Conf().texts("tasks", suffix=".toml"), Conf().texts("tasks", suffix=".sql"))

@@ -6,15 +6,15 @@ import itertools
 import random
 
 import pytest
-from medlake.mining.association import capped, counted, rules, with_q_value
-from medlake.mining.fitting import frequent_itemsets
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import false_discovery_control, fisher_exact
 
+from medlake.mining.association import capped, counted, rules, with_q_value
+from medlake.mining.fitting import frequent_itemsets
 from tables import assert_rows, rows
 
-MIN_SUPPORT, MAX_ITEMS = 0.2, 3
+MIN_SUPPORT, MAX_ITEMS = 0.08, 3
 
 
 def baskets_of_chance() -> dict[int, set[str]]:

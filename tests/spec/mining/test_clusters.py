@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from medlake.mining.clusters import Grouping, adjusted_rand, choose, profile, standardised
-from medlake.mining.fitting import patient_groups
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+from medlake.mining.clusters import Grouping, adjusted_rand, choose, profile, standardised
+from medlake.mining.fitting import patient_groups
 from tables import assert_rows, rows
 
 
@@ -74,10 +74,10 @@ def _groups(spark: SparkSession, x: np.ndarray, mixed: bool) -> tuple[dict, list
         "person_id bigint, features array<double>",
     )
     frame = frame.orderBy(F.desc("person_id")).repartition(3) if mixed else frame
-    with patient_groups(
+    groups = patient_groups(
         standardised(frame), ks=[2, 3, 4], n_components=3, seed=1, n_persons=len(x)
-    ) as groups:
-        return groups.verdicts, sorted(tuple(r) for r in groups.assignment.collect()), groups.tried
+    )
+    return groups.verdicts, sorted(tuple(r) for r in groups.assignment.collect()), groups.tried
 
 
 def test_planted_groups_are_found_justified_and_the_same_in_any_order(spark, three_blobs):

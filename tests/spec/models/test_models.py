@@ -6,12 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from medlake.features.splits import subject_split
-from medlake.grammar.errors import ConfigError
-from medlake.models import MODELS
-from medlake.models.fitting import scored, trained
-from medlake.models.model import as_training_rows, rounded_numbers
-from medlake.models.preparation import Preparation
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,6 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+
+from medlake.features.splits import subject_split
+from medlake.grammar.errors import ConfigError
+from medlake.models import MODELS
+from medlake.models.fitting import scored, trained
+from medlake.models.model import as_training_rows, rounded_numbers
+from medlake.models.preparation import Preparation
 
 SEED, N_FOLDS, CLOSE = 7, 5, 0.02
 PEERS = {
@@ -60,14 +61,14 @@ def tried(
     rows = cases(spark, x, y)
     rows = rows.orderBy(F.desc("person_id")).repartition(mix["partitions"]) if mix else rows
     fold = np.array([r["fold"] for r in rows.select("person_id", "fold").orderBy("person_id").collect()])
-    with trained(rows, [MODELS[n] for n in names], n_features=x.shape[1], seed=SEED) as fits:
-        risk = {}
-        for fit in fits:
-            said = fit.out_of_fold.select("person_id", "risk", "fold").toPandas().sort_values("person_id")
-            assert said["person_id"].is_unique
-            assert (said["fold"].to_numpy() == fold).all()
-            risk[fit.model.name] = said["risk"].to_numpy()
-        return Tried(x, y, fold, risk, {fit.model.name: fit.digest for fit in fits})
+    fits = trained(rows, [MODELS[n] for n in names], n_features=x.shape[1], seed=SEED)
+    risk = {}
+    for fit in fits:
+        said = fit.out_of_fold.select("person_id", "risk", "fold").toPandas().sort_values("person_id")
+        assert said["person_id"].is_unique
+        assert (said["fold"].to_numpy() == fold).all()
+        risk[fit.model.name] = said["risk"].to_numpy()
+    return Tried(x, y, fold, risk, {fit.model.name: fit.digest for fit in fits})
 
 
 @pytest.fixture(scope="module")

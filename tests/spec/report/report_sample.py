@@ -316,7 +316,10 @@ def rich() -> PageContent:
             StepRun(step, start, took, "done")
             for step, start, took in zip(steps, starts, seconds, strict=True)
         ),
-        versions=(TableVersion("silver.person", 3, 1141), TableVersion("silver.death", 1, None)),
+        versions=(
+            TableVersion("silver.person", 3, 1, "build"),
+            TableVersion("gold.cluster_model", 1, 1, "cluster"),
+        ),
     )
 
 

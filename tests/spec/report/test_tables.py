@@ -210,6 +210,8 @@ def test_the_strongest_rules_are_told_once_each(spark: SparkSession) -> None:
         " n_all bigint",
         """
         antecedent | consequent | n_if | n_both | n_then | n_all
+        [E]        | [B]        | 40   | 12     | 50     | 200
+        [E]        | [F]        | 40   | 39     | 50     | 200
         [A]        | [B]        | 40   | 30     | 50     | 200
         [B]        | [A]        | 50   | 30     | 40     | 200
         [C]        | [B]        | 40   | 28     | 50     | 200
@@ -217,12 +219,17 @@ def test_the_strongest_rules_are_told_once_each(spark: SparkSession) -> None:
         [C, A]     | [D]        | 20   | 15     | 40     | 200
         """,
     )
-    names = rows(spark, "item string, name string", "item | name\n A | Alpha\n B | Beta\n C | null\n")
+    names = rows(
+        spark,
+        "item string, name string",
+        "item | name\n A | Alpha\n B | Beta\n C | null\n E | Job (finding)\n",
+    )
     assert shown(tables.strongest_rules(rules, names), "position", "if_names", "then_names") == expected("""
         position | if_names   | then_names
         1        | [C, Alpha] | [D]
         2        | [Alpha]    | [Beta]
-        3        | [C]        | [Beta]
+        3        | [C]           | [Beta]
+        4        | [Job (finding)] | [F]
     """)
 
 
@@ -248,7 +255,7 @@ def test_reasons_are_named_and_the_strongest_first(spark: SparkSession) -> None:
 
 RUN = (
     "run_id string, night_id int, step string, started_at timestamp, seconds double,"
-    " rows_in bigint, rows_changed bigint, changes string"
+    " rows_in bigint, tables_written string, changes string"
 )
 
 
@@ -259,14 +266,14 @@ def ledger(spark: SparkSession) -> DataFrame:
         spark,
         RUN,
         f"""
-        run_id | night_id | step   | started_at          | seconds | rows_in | rows_changed | changes
-        a      | 1        | ingest | 2024-01-01 00:00:00 | 9       | 5       | 0            | {{}}
-        b      | 2        | ingest | 2024-01-02 00:00:00 | 2.5     | 7       | 4            | {first}
-        c      | 2        | build  | 2024-01-02 00:00:04 | 3       | 0       | 3            | {{}}
-        d      | 2        | build  | 2024-01-02 00:01:00 | 1       | 0       | 3            | {second}
+        run_id | night_id | step | started_at | seconds | rows_in | tables_written | changes
+        a | 1 | ingest | 2024-01-01 | 9 | 5 | {{"silver.note": 0}} | {{}}
+        b | 2 | ingest | 2024-01-02 | 2.5 | 7 | {{"silver.note": 1}} | {first}
+        c | 2 | build | 2024-01-02 00:00:04 | 3 | 0 | {{}} | {{}}
+        d | 2 | build | 2024-01-02 00:01:00 | 1 | 0 | {{"silver.note": 2}} | {second}
         """,
     )
-    return runs.withColumn("status", F.lit("done"))
+    return runs.withColumns({"status": F.lit("done"), "rows_changed": F.lit(0)})
 
 
 def test_steps_count_by_their_last_run(spark: SparkSession) -> None:
@@ -292,3 +299,23 @@ def test_quarantine_by_source_and_reason(spark: SparkSession) -> None:
         ("north", "json_invalid", "2"),
         ("south", "encoding", "1"),
     ]
+
+
+def test_a_table_has_the_version_of_its_last_writer(spark: SparkSession) -> None:
+    assert shown(operations.versions(ledger(spark)), "table", "version", "night", "step") == [
+        ("silver.note", "2", "2", "build")
+    ]
+
+
+def test_a_finding_is_no_disorder(spark: SparkSession) -> None:
+    conditions = rows(
+        spark,
+        "person_id bigint, condition_source_value string, condition_source_vocabulary string,"
+        " condition_source_name string, source string",
+        """
+        person_id | condition_source_value | condition_source_vocabulary | condition_source_name | source
+        1 | 160903007 | SNOMED | Full-time employment (finding) | north
+        1 | 271737000 | SNOMED | Anemia (disorder) | north
+        """,
+    )
+    assert shown(tables.conditions(conditions), "name", "n") == [("Anemia (disorder)", "1")]

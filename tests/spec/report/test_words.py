@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from medlake.report import words
-from medlake.report.content import Difference, Rule
+from medlake.report import findings, words
+from medlake.report.content import Difference, Metric, Rule
 
 NBSP = "\u00a0"
 
@@ -70,3 +70,9 @@ def test_codes_have_words_and_unknown_codes_stay_readable() -> None:
     assert words.flag("type_quantity") == "has an unreadable quantity, which was left empty"
     assert words.plain("Acute bronchitis (disorder)") == "Acute bronchitis"
     assert words.plain("bell\x07 name") == "Bell name"
+
+
+def test_an_uncertain_model_is_not_called_good_alone() -> None:
+    assert findings.verdict(Metric("logistic", "auroc", 0.84, 0.81, 0.87, 442)) == "good"
+    uncertain = Metric("logistic", "auroc", 0.80, 0.63, 0.93, 59)
+    assert findings.verdict(uncertain) == "good, though it could be weak"

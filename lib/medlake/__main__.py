@@ -1,0 +1,5 @@
+"""`python -m medlake`: the command line."""
+
+from medlake.cli import main
+
+main()

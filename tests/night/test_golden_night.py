@@ -1,0 +1,141 @@
+"""The golden night: samples/night1, then samples/night2 on top, and everything that must hold after each."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from tests.nights import ROOT, SAMPLES, conf_of, contents, run_night
+
+from medlake.doors.lake import Lake
+from medlake.grammar.contract import promise
+
+pytestmark = pytest.mark.slow
+PLANTED = list(csv.DictReader((SAMPLES / "planted.csv").open(encoding="utf-8")))
+TIME_OF = {"person": None, "death": None}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("golden")
+
+
+@pytest.fixture(scope="module")
+def night1(spark: SparkSession, home: Path) -> Lake:
+    """The lake after the first night."""
+    assert run_night(home / "lake", SAMPLES / "night1", conf_of(home / "conf")) == 0
+    return Lake(spark, home / "lake")
+
+
+@pytest.fixture(scope="module")
+def before(spark: SparkSession, night1: Lake) -> dict[str, tuple[int, int]]:
+    return contents(spark, night1.root)
+
+
+@pytest.fixture(scope="module")
+def night2(spark: SparkSession, home: Path, night1: Lake, before: dict[str, tuple[int, int]]) -> Lake:
+    """The same lake after the second night; whatever asks for it runs after the tests of the first."""
+    assert run_night(home / "lake", SAMPLES / "night2", home / "conf") == 0
+    return Lake(spark, home / "lake")
+
+
+def fate_of(lake: Lake, plant: dict[str, str]) -> str:
+    """'' where the planted record met its fate, else a sentence that says what happened instead."""
+    n = int(plant["expected_rows"] or 0)
+    if plant["fate"] == "quarantined":
+        found = lake.read("quarantine.record").where(
+            (F.col("source") == plant["source"])
+            & F.array_contains("reason_codes", plant["code"])
+            & (F.col("raw").contains(plant["needle"]) | F.col("file").contains(plant["needle"]) | F.lit(not plant["needle"]))
+        )
+        return "" if found.limit(1).count() else f"not in quarantine as {plant['code']}"
+    table = plant["silver_table"]
+    if not table:
+        return ""
+    rows = of_person(lake, plant, table)
+    rows = marked(lake, rows, plant, table)
+    if plant["fate"] in ("flagged", "converted") and plant["code"]:
+        rows = rows.where(F.array_contains("qc", plant["code"]))
+    have = rows.count()
+    return "" if have == n else f"{have} row(s) of silver.{table} where {n} were expected"
+
+
+def of_person(lake: Lake, plant: dict[str, str], table: str):
+    source = {"pacs": "north", "notes": "north"}.get(plant["source"], plant["source"])
+    keys = lake.read("vault.id_vault").where(
+        (F.col("source") == source) & (F.col("person_source_value") == plant["person_source_value"])
+    )
+    rows = lake.read(f"silver.{table}")
+    return rows.join(keys.select("person_id").distinct(), on="person_id", how="left_semi") if plant["person_source_value"] else rows
+
+
+def marked(lake: Lake, rows, plant: dict[str, str], table: str):
+    """The person's rows that carry the plant's needle."""
+    needle = plant["needle"]
+    coded = [c for c in promise(f"silver.{table}").columns if c.endswith("_source_value") and c.split("_")[0] == table.split("_")[0]]
+    if table.startswith("imag"):
+        uids = lake.read("vault.uid_map").where(F.col("uid") == needle).select("mapped_uid")
+        if uids.limit(1).count():
+            own = promise(f"silver.{table}").key[0]
+            column = own if own.endswith("uid") else "series_uid"
+            return rows.join(uids.withColumnRenamed("mapped_uid", column), on=column, how="left_semi")
+        return rows
+    if table == "person" and needle:
+        return rows.where(F.col("gender_concept_id").cast("string") == needle)
+    if table in ("note", "death", "visit_occurrence") or not needle or not coded:
+        return rows
+    return rows.where(F.col(coded[0]) == needle)
+
+
+@pytest.mark.parametrize("plant", [p for p in PLANTED if p["night"] == "1"], ids=lambda p: p["plant_id"])
+def test_each_planted_record_of_night_1_meets_its_fate(night1: Lake, plant: dict[str, str]) -> None:
+    assert fate_of(night1, plant) == "", plant["why"]
+
+
+def test_the_counts_add_up_and_no_identifier_left_the_restricted_zone(night1: Lake) -> None:
+    scan = night1.read("ops.leak_scan_result").collect()
+    assert {row["identifier_class"] for row in scan} >= {"name", "address", "phone", "national_id", "uid", "birth_date"}
+    assert sum(row["n_hits"] for row in scan) == 0
+    assert all(row["n_planted_found"] == row["n_planted"] > 0 for row in scan)
+
+
+def test_the_page_is_one_file_that_loads_nothing(night1: Lake) -> None:
+    page = (night1.root / "report" / "latest.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert not any(word in page for word in ('src="http', "url(http", "@import", "<link"))
+
+
+def test_the_models_on_the_public_tables_are_as_good_as_published(night1: Lake) -> None:
+    metrics = {(r["task"], r["model"], r["metric"]): r["value"] for r in night1.read("gold.model_evaluation").collect()}
+    assert metrics["breast_cancer", "linear_svm", "accuracy"] >= 0.95
+    assert metrics["diabetes_progression", "random_forest", "auroc"] >= 0.80
+    assert metrics["diabetes_progression", "linear_svm", "auroc"] >= 0.80
+
+
+def test_north_and_south_meet_in_the_registry(night1: Lake) -> None:
+    truth = [r for r in csv.DictReader((SAMPLES / "truth.csv").open(encoding="utf-8")) if r.get("night", "1") == "1"]
+    keys = {(r["source"], r["person_source_value"]): r["person_id"] for r in night1.read("vault.id_vault").collect()}
+    columns = list(truth[0])
+    north, south = columns[0], columns[1]
+    together = sum(keys["north", row[north]] == keys["south", row[south]] for row in truth)
+    linked = night1.read("vault.person_link").where("left_source <> right_source").count()
+    assert together == len(truth) == linked
+
+
+@pytest.mark.parametrize("plant", [p for p in PLANTED if p["night"] == "2"], ids=lambda p: p["plant_id"])
+def test_each_planted_record_of_night_2_meets_its_fate(night2: Lake, plant: dict[str, str]) -> None:
+    assert fate_of(night2, plant) == "", plant["why"]
+
+
+def test_the_ledger_of_both_nights_adds_up(night2: Lake) -> None:
+    runs = night2.read("ops.run")
+    assert runs.where("rows_in <> rows_kept + rows_quarantined + rows_merged").count() == 0
+    steps = {(r["night_id"], r["step"]) for r in runs.where("status in ('done', 'unchanged')").collect()}
+    assert {night for night, _ in steps} == {1, 2}
+
+
+def test_the_samples_are_where_the_readme_says(home: Path) -> None:
+    assert (ROOT / "samples" / "README.md").is_file()

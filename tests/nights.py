@@ -1,0 +1,60 @@
+"""Whole nights for tests: a landing folder, a lake, and what a lake holds as one comparable value."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from medlake.doors.lake import Lake
+from medlake.grammar.contract import all_promises
+from medlake.steps.runner import Options, Runner
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLES = ROOT / "samples"
+AS_OF = "2026-07-15"  # all nights of the suite count as of one day
+
+
+def conf_of(folder: Path, text: str = "") -> Path:
+    """A user's conf folder that fixes the day (and whatever `text` adds to base.toml)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "base.toml").write_text(f"as_of = {AS_OF}\n{text}")
+    return folder
+
+
+def small_landing(folder: Path) -> Path:
+    """A landing folder that a night gets through quickly: the southern clinic and the diabetes study."""
+    for source in ("south", "diabetes"):
+        shutil.copytree(SAMPLES / "night1" / source, folder / source)
+    return folder
+
+
+def run_night(lake: Path, landing: Path, conf: Path, **more: str) -> int:
+    """A night in this process, on the suite's Spark session."""
+    return Runner(Options(conf=conf, lake=lake, landing=landing, **more)).night()
+
+
+def start_night(lake: Path, landing: Path, conf: Path) -> subprocess.Popen[bytes]:
+    """A night in a process group of its own, to be killed."""
+    command = [sys.executable, "-m", "medlake", "night", "--conf", str(conf), "--lake", str(lake)]
+    out = (lake.parent / "night.out").open("ab")
+    return subprocess.Popen(
+        [*command, "--landing", str(landing)], stdout=out, stderr=out, start_new_session=True, env=dict(os.environ)
+    )
+
+
+def contents(spark: SparkSession, lake: Path, *layers: str) -> dict[str, tuple[int, int]]:
+    """Table → (rows, sum of the rows' hashes): equal where two lakes hold the same rows."""
+    found = {}
+    for name in all_promises():
+        if name.partition(".")[0] in (layers or ("silver", "gold")):
+            table = Lake(spark, lake).read(name)
+            hashed = F.sum(F.xxhash64(F.to_json(F.struct(*table.columns))).cast("decimal(38,0)"))
+            row = table.agg(F.count("*").alias("n"), hashed.alias("hash")).first()
+            found[name] = (int(row["n"]), int(row["hash"] or 0))
+    return found
