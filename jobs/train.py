@@ -2,7 +2,7 @@
 
 import sys
 
-from medlake.steps.submit import submitted
+from medlake.submit import submitted
 
 if __name__ == "__main__":
     sys.exit(submitted("train"))

@@ -57,10 +57,8 @@ class Vault:
     as_of: str  # ISO date
 
 
-def vault_keys(
-    id_vault: DataFrame, identity: DataFrame, date_offset: DataFrame, deny: DataFrame
-) -> DataFrame:
-    """(patient_source, person_source_value, person_id, event_key, shift_days, born_on, died_at, deny_*)."""
+def vault_keys(id_vault: DataFrame, identity: DataFrame, date_offset: DataFrame) -> DataFrame:
+    """(patient_source, person_source_value, person_id, event_key, shift_days, born_on, died_at)."""
     told = identity.select(
         "source",
         "person_source_value",
@@ -71,7 +69,6 @@ def vault_keys(
         id_vault.where("is_current").select("source", "person_source_value", "person_id", "event_key")
         .join(told, on=["source", "person_source_value"], how="left")
         .join(date_offset, on="person_id", how="inner")
-        .join(deny, on="person_id", how="left")
         .withColumnRenamed("source", "patient_source")
     )  # fmt: skip
 

@@ -35,8 +35,6 @@ class InputRefusedError(MedlakeError):
 class ContractError(MedlakeError):
     """A table breaks its promise; every fault is listed at once."""
 
-    exit_code = 4
-
     def __init__(self, table: str, faults: Iterable[str]) -> None:
         self.table, self.faults = table, list(faults)
         lines = "\n".join(f"  - {fault}" for fault in self.faults)

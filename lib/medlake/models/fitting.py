@@ -90,7 +90,9 @@ def _trained(
         ready, _, fits = sides[fold]
         sibling = fits[model.name]
         held_out.append(_said(sibling.transform(ready.where(F.col("fold") == fold)), model, sibling))
-    return Trained(model, params, fitted, model.digest(fitted), reduce(DataFrame.unionByName, held_out))
+    # One job per model now, or whoever reads the answers plans every fold of every model at once.
+    out_of_fold = reduce(DataFrame.unionByName, held_out).localCheckpoint()
+    return Trained(model, params, fitted, model.digest(fitted), out_of_fold)
 
 
 def _said(answered: DataFrame, model: Model, fitted: PipelineModel) -> DataFrame:

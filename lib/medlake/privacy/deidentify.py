@@ -24,8 +24,8 @@ ORIGIN = ("source", "_record", "mapped_row", "reason_codes", "is_duplicate")
 def deidentified(judged: DataFrame, to: Promise, *, key: bytes, patterns: Sequence[Pattern]) -> DataFrame:
     """The promise's columns without identifiers, beside where each row comes from (`ORIGIN`).
 
-    `judged` carries event_key, shift_days, deny_names, deny_ids of its person and the natural keys
-    `event_name` and `visit_name`.
+    `judged` carries event_key and shift_days of its person, deny_names and deny_ids where the promise has free
+    text, and the natural keys `event_name` and `visit_name`.
 
     Raises:
         ConfigError: the promise names a column whose class may never leave the restricted zone.
@@ -54,7 +54,9 @@ def _safe(name: str, to: Promise, key: bytes, patterns: Sequence[Pattern], have:
     if column.phi == "uid":
         return mapped_uid(key, value)
     if column.phi == "free_text":
-        return scrubbed(value, F.col("deny_names"), F.col("deny_ids"), patterns)
+        safe = scrubbed(value, F.col("deny_names"), F.col("deny_ids"), patterns)
+        is_number = "value_as_number" in have and name.startswith("value_")  # a plain number names nobody
+        return F.when(F.col("value_as_number").isNotNull(), value).otherwise(safe) if is_number else safe
     if column.phi == "zip":
         return F.substring(value, 1, 3)
     return value.cast(data_type(column.type))

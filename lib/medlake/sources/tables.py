@@ -100,10 +100,26 @@ def _record(
         )
     quote = form.quote.encode()
     if quote and line.count(quote) % 2:
-        more = stream.until_closed(line, quote, max_span)
-        if more is None:
-            return refused(number, line, "unclosed_quote", "A quote opens and does not close.")
-        line = b"\n".join([line, *more])
+        return _spanning(number, line, stream, header, form, max_span)
+    return _whole(number, line, header, form)
+
+
+def _spanning(
+    number: int, line: bytes, stream: _Lookahead, header: list[str], form: Dialect, max_span: int
+) -> dict[str, Any]:
+    """A record whose quoted value runs over several lines; if they do not make a sound record, its first line
+    alone is refused and the others are read again: a quote that never closes takes no neighbour along.
+    """
+    more = stream.until_closed(line, form.quote.encode(), max_span)
+    if more is not None:
+        record = _whole(number, b"\n".join([line, *[text for _, text in more]]), header, form)
+        if not record.get("reason_code"):
+            return record
+        stream.put_back(more)
+    return refused(number, line, "unclosed_quote", "A quote opens and does not close.")
+
+
+def _whole(number: int, line: bytes, header: list[str], form: Dialect) -> dict[str, Any]:
     fault = _text_fault(line, form)
     if fault:
         return refused(number, line, *fault)
@@ -179,15 +195,19 @@ class _Lookahead:
     def __next__(self) -> tuple[int, bytes]:
         return self._back.pop(0) if self._back else next(self._source)
 
-    def until_closed(self, line: bytes, quote: bytes, max_span: int) -> list[bytes] | None:
+    def put_back(self, taken: list[tuple[int, bytes]]) -> None:
+        """The lines will be read again."""
+        self._back = taken + self._back
+
+    def until_closed(self, line: bytes, quote: bytes, max_span: int) -> list[tuple[int, bytes]] | None:
         """The lines that close the quote opened in `line`, or None (and all of them put back)."""
         open_quotes, taken = line.count(quote), []
         for number, following in islice(self, max_span):
             taken.append((number, following))
             open_quotes += following.count(quote)
             if open_quotes % 2 == 0:
-                return [text for _, text in taken]
-        self._back = taken + self._back
+                return taken
+        self.put_back(taken)
         return None
 
 

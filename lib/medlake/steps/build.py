@@ -36,6 +36,7 @@ from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
 from medlake.privacy.deidentify import deidentified
+from medlake.privacy.pseudonym import mapped_uid
 from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
@@ -58,6 +59,7 @@ class Built:
     """What one build has judged so far."""
 
     vault: Vault
+    deny: DataFrame  # per person: what names him or her in free text
     patterns: tuple[Pattern, ...]
     aside: list[DataFrame] = field(default_factory=list)
     counts: list[Counts] = field(default_factory=list)
@@ -70,13 +72,15 @@ def run(ctx: Context) -> Counts:
     """Rebuild every silver table (or the one named) from the current records of all sources."""
     wanted = _wanted(ctx.only)
     mapped = Mapped(ctx)
-    built = Built(_vault(ctx), patterns(ctx))
+    built = Built(_vault(ctx), _deny(ctx), patterns(ctx))
     if "person" in wanted:
         _person(ctx, mapped, built)
     first = [name for name in ("visit_occurrence",) if name in wanted]
     rest = [name for name in EVENTS if name in wanted and name not in first]
     for names in (first, rest):
         ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
+    if wanted & {e.table for e in IMAGING}:
+        _uid_map(ctx)
     _quarantine(ctx, built)
     _write_tallies(ctx, built)
     return sum(built.counts, Counts())
@@ -100,9 +104,12 @@ def patterns(ctx: Context) -> tuple[Pattern, ...]:
 
 def _vault(ctx: Context) -> Vault:
     keys, identity = ctx.lake.read("vault.id_vault"), ctx.lake.read("vault.identity")
-    deny = deny_lists(identity, keys)
-    every = vault_keys(keys, identity, ctx.lake.read("vault.date_offset"), deny).localCheckpoint()
+    every = vault_keys(keys, identity, ctx.lake.read("vault.date_offset")).localCheckpoint()
     return Vault(every, ctx.night.as_of.isoformat())
+
+
+def _deny(ctx: Context) -> DataFrame:
+    return deny_lists(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault")).localCheckpoint()
 
 
 def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
@@ -140,7 +147,10 @@ def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -
     whole = measurement.event(units(ctx)) if event.table == "measurement" else event
     # Checkpoints cut the plan: the mapping's expressions run once, not once for each rule that looks at them.
     judged = judge(rows.localCheckpoint(), whole, to, built.vault).localCheckpoint()
-    safe = deidentified(fit_rows(judged), to, key=ctx.key, patterns=built.patterns)
+    fit = fit_rows(judged)
+    if to.of_class("free_text"):  # the lists are long: they join only rows whose text they are for
+        fit = fit.join(built.deny, on="person_id", how="left")
+    safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns)
     if event.table == "note":
         safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
     if "visit_occurrence_id" in to.columns and event.table != "visit_occurrence":
@@ -190,6 +200,14 @@ def _tallies(
 def _write_tallies(ctx: Context, built: Built) -> None:
     for name, rows in (("ops.table_build", built.tallies), ("ops.dq_result", built.results)):
         ctx.lake.merge(name, ctx.spark.createDataFrame(rows, promise(name).schema), keep=True)
+
+
+def _uid_map(ctx: Context) -> None:
+    """vault.uid_map: the way back from a mapped UID, for whoever may enter the restricted zone."""
+    objects = ctx.lake.read("bronze.dicom_object")
+    uids = objects.select(F.explode(F.array("study_uid", "series_uid", "sop_instance_uid")).alias("uid"))
+    seen = uids.where(F.col("uid").isNotNull()).distinct()
+    ctx.lake.merge("vault.uid_map", seen.withColumn("mapped_uid", mapped_uid(ctx.key, F.col("uid"))), keep=True)
 
 
 def _quarantine(ctx: Context, built: Built) -> None:

@@ -7,9 +7,10 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,14 +74,15 @@ def conf_digest(conf: Conf, settings: Settings) -> str:
     said = settings.model_dump(mode="json", exclude={"lake", "landing", "key_file", "profile", "retry"})
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for root in conf.roots:
-        for text in sorted(_texts(Path(str(root))) if Path(str(root)).is_dir() else []):
+        for text in _texts(root):
             digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:12]
 
 
-def _texts(root: Path) -> list[str]:
-    return [
-        f"{path.relative_to(root)}\n{path.read_text(encoding='utf-8')}"
-        for path in root.rglob("*")
-        if path.suffix in {".toml", ".sql", ".ddl"} and path.name not in {"cluster.toml", "local.toml"}
-    ]
+def _texts(root: Traversable, below: str = "") -> Iterator[str]:
+    """Path and text of every choice below a conf folder, in order; the folder may lie inside a wheel."""
+    for path in sorted(root.iterdir(), key=lambda p: p.name):
+        if path.is_dir():
+            yield from _texts(path, f"{below}{path.name}/")
+        elif path.name.endswith((".toml", ".sql", ".ddl")) and path.name not in {"cluster.toml", "local.toml"}:
+            yield f"{below}{path.name}\n{path.read_text(encoding='utf-8')}"

@@ -1,7 +1,8 @@
-"""features: cohorts, labels, folds, feature matrices and baskets of every task."""
+"""features: cohorts, labels, folds, feature matrices and baskets of every task; image features."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial, reduce
 
 from pyspark.errors import AnalysisException, ParseException
@@ -13,6 +14,7 @@ from medlake.features.matrix import Silver, definitions, feature_def, feature_ma
 from medlake.features.tasks import Task, as_candidates, cohort, labels
 from medlake.grammar.errors import ConfigError
 from medlake.steps.context import Context
+from medlake.steps.images import measure
 from medlake.steps.tasks import tasks
 
 VIEWS = (
@@ -46,7 +48,8 @@ def run(ctx: Context) -> Counts:
         "gold.basket": baskets.baskets(*events),
         "ref.item_name": baskets.item_names(*events),
     }
-    ctx.side_by_side([partial(ctx.lake.merge, name, rows) for name, rows in made.items()])
+    work: list[Callable[[], object]] = [partial(ctx.lake.merge, name, rows) for name, rows in made.items()]
+    ctx.side_by_side([*work, partial(measure, ctx)])
     return Counts()
 
 

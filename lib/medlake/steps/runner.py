@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from medlake.doors import session
@@ -143,7 +144,7 @@ class Runner:
             )
             try:
                 return self._attempt(ctx, ledger, plan, attempt, started, forced=forced)
-            except (MedlakeError, PySparkException, OSError) as fault:
+            except (MedlakeError, PySparkException, Py4JError, OSError) as fault:
                 code = getattr(fault, "exit_code", MedlakeError.exit_code)
                 said = str(fault) if isinstance(fault, MedlakeError) else type(fault).__name__
                 ledger.attempted(
