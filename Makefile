@@ -36,12 +36,12 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 	@.venv/bin/medlake night --lake $(LAKE) --landing samples/night2
 
 .PHONY: test
-test: env ## all tests: rules, properties, golden night, kills, a real cluster
-	@$(PY) -m pytest
-
-.PHONY: quick
-quick: env ## the tests that need no whole night
+test: env ## the tests of every rule, property and table (no whole night)
 	@$(PY) -m pytest -m "not slow"
+
+.PHONY: test-nights
+test-nights: env ## whole nights: golden, twice, killed, on a real cluster (an hour)
+	@$(PY) -m pytest -m slow
 
 .PHONY: check
 check: env ## ruff and mypy

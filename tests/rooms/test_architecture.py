@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"steps", "doors", "grammar"},
     "__main__": {"cli"},
     "medlake": set(),
-    "jobs": {"steps"},
+    "submit": {"cli"},
+    "jobs": {"submit"},
 }
 OF_DOORS = {"mlflow", "delta", "typer", "py4j"}  # libraries that touch the world, or are about the command line
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from medlake.doors.jars import jar_paths
@@ -45,10 +46,18 @@ def start(app_name: str, choices: Mapping[str, str]) -> SparkSession:
         "local"
     ) else None
     builder = SparkSession.builder.appName(app_name)
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    given = _submitted()
     for name, value in submit_conf(choices).items():
-        if not (submitted and name in {"spark.master", "spark.jars"}):
+        if name not in given:
             builder = builder.config(name, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _submitted() -> set[str]:
+    """The settings that spark-submit was given: they win over conf/. Empty where Python starts Spark itself."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return set()
+    SparkContext._ensure_initialized()
+    return {name for name, _ in SparkConf().getAll()} | {"spark.master", "spark.jars"}

@@ -49,7 +49,8 @@ def run(ctx: Context) -> Counts:
         "ref.item_name": baskets.item_names(*events),
     }
     work: list[Callable[[], object]] = [partial(ctx.lake.merge, name, rows) for name, rows in made.items()]
-    ctx.side_by_side([*work, partial(measure, ctx)])
+    work.append(partial(measure, ctx))
+    ctx.side_by_side(work)
     return Counts()
 
 
