@@ -18,14 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["TZ"] = "UTC"
 
-# Small plans on small data: compiling code for them costs more than running them.
-QUICK = {
-    "spark.master": "local[2]",
-    "spark.driver.memory": "2g",
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-}
+QUICK = {"spark.master": "local[2]", "spark.driver.memory": "2g"}  # the rest is conf/spark/local.conf
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,8 @@ def identifiers(identity: DataFrame, uid_map: DataFrame) -> DataFrame:
 
 
 def _some(rows: DataFrame, kind: str, texts: Column) -> DataFrame:
-    found = rows.select(F.lit(kind).alias("identifier_class"), F.trim(F.explode(texts)).alias("pattern"))
+    told = rows.select(F.lit(kind).alias("identifier_class"), F.explode(texts).alias("pattern"))
+    found = told.withColumn("pattern", F.trim("pattern"))
     return found.where(F.length("pattern") >= SHORTEST)
 
 

@@ -134,5 +134,5 @@ def test_a_basket_is_a_set_and_an_item_has_its_most_frequent_name(spark):
         item       | name
         RxNorm//1  | A
         SNOMED//44 | Hypertension
-        south//7   | null
+        south//7   | south//7
     """)  # fmt: skip
