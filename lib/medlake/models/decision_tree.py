@@ -1,4 +1,9 @@
-"""One decision tree: the model that can be drawn."""
+"""One decision tree: the model that can be drawn.
+
+Fitted as a regression of the outcome (0 or 1): variance is half of Gini's impurity, so the splits are those of
+a classification tree. MLlib's classifier merges sibling leaves that vote for the same class and with them loses
+their different risks: on the breast-cancer table 20 risks and an AUROC of 0.953 remain of 22 and 0.969.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +11,24 @@ from collections.abc import Sequence
 from typing import cast
 
 from pyspark.ml.base import Transformer
-from pyspark.ml.classification import DecisionTreeClassificationModel, DecisionTreeClassifier
+from pyspark.ml.feature import SQLTransformer, VectorAssembler
+from pyspark.ml.regression import DecisionTreeRegressionModel, DecisionTreeRegressor
 
 from medlake.models.model import LABEL, Model, Params_, Stage
 from medlake.models.preparation import PREPARED
 
+MAX_BINS = 512  # thresholds tried per feature: all of them on small data
+
 
 def stages(params: Params_, seed: int, n_rows: int) -> list[Stage]:
-    """Gini splits; `min_rows` is the smallest number of training rows in a leaf."""
+    """`min_rows` is the smallest number of training rows in a leaf."""
     return [
-        DecisionTreeClassifier(
+        DecisionTreeRegressor(
             featuresCol=PREPARED, labelCol=LABEL, maxDepth=int(params["max_depth"]),
-            minInstancesPerNode=int(params["min_rows"]), seed=seed,
-        )
+            minInstancesPerNode=int(params["min_rows"]), maxBins=MAX_BINS, seed=seed,
+        ),
+        SQLTransformer(statement="SELECT *, 1 - prediction AS no_outcome FROM __THIS__"),
+        VectorAssembler(inputCols=["no_outcome", "prediction"], outputCol="probability"),
     ]  # fmt: skip
 
 
@@ -32,8 +42,8 @@ def parameters(fitted: Sequence[Transformer]) -> str:
     return f"{_model(fitted).toDebugString} {weights(fitted)}"
 
 
-def _model(fitted: Sequence[Transformer]) -> DecisionTreeClassificationModel:
-    return cast(DecisionTreeClassificationModel, fitted[-1])
+def _model(fitted: Sequence[Transformer]) -> DecisionTreeRegressionModel:
+    return cast(DecisionTreeRegressionModel, fitted[-3])
 
 
 MODEL = Model(

@@ -88,27 +88,38 @@ def hits(files: DataFrame, patterns: DataFrame) -> DataFrame:
 
 
 def _machine(patterns: list[dict[str, str]]) -> Any:
-    machine = ahocorasick.Automaton()
+    named: dict[str, set[tuple[str, str]]] = {}  # one text may be an identifier of several classes
     for entry in patterns:
-        machine.add_word(entry["pattern"].lower(), (entry["identifier_class"], entry["pattern"]))
+        named.setdefault(entry["pattern"].lower(), set()).add((entry["identifier_class"], entry["pattern"]))
+    machine = ahocorasick.Automaton()
+    for text, values in named.items():
+        machine.add_word(text, (text, values))
     machine.make_automaton()
     return machine
 
 
 def _found(uri: str, machine: Any) -> set[tuple[str, str]]:
-    """(class, pattern) of everything found in one file; a file that went away since it was listed is empty."""
+    """(class, pattern) of everything found in one file; a file that went away since it was listed is empty.
+
+    A number counts only where it stands alone: five digits in a row stand in many a checksum.
+    """
     seen: set[tuple[str, str]] = set()
     try:
-        texts = _texts(uri)
-        for text in texts:
-            seen |= {value for _, value in machine.iter(text.lower())}
+        for text in _texts(uri):
+            low = text.lower()
+            for end, (word, values) in machine.iter(low):
+                if not word.isdigit() or _alone(low, end - len(word) + 1, end + 1):
+                    seen |= values
     except FileNotFoundError:
         return seen
     except (OSError, pa.ArrowException) as fault:
-        raise MedlakeError(
-            f"The leak scan cannot read {Path(uri).name} ({type(fault).__name__})"
-        ) from fault
+        raise MedlakeError(f"The leak scan cannot read {Path(uri).name} ({type(fault).__name__})") from fault
     return seen
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    around = text[max(start - 1, 0) : start] + text[end : end + 1]
+    return not any(char.isalnum() or char in "._-" for char in around)
 
 
 def _texts(uri: str) -> Iterator[str]:
