@@ -42,8 +42,8 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
 def csv_line(values: Sequence[object], separator: str = ",") -> str:
     """One CSV record without its line end, quoted only where it must be."""
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=separator, lineterminator="").writerow(values)
-    return buffer.getvalue()
+    csv.writer(buffer, delimiter=separator, lineterminator="\n").writerow(values)
+    return buffer.getvalue().removesuffix("\n")
 
 
 def csv_lines(

@@ -51,17 +51,17 @@ def with_value(rows: DataFrame) -> DataFrame:
 def to_canonical_unit(rows: DataFrame, units: DataFrame) -> DataFrame:
     """Adds value_std and unit_std: the value in the canonical unit of its code.
 
-    `units`: code (null: any code), unit (as a source writes it), factor, canonical_unit, low, high (plausible,
-    in the canonical unit; null: no limit). A number without a unit, or in a unit that is not listed, keeps its
+    `units`: code (null: any code), unit (as a source writes it), factor, shift (canonical = value ×
+    factor + shift), canonical_unit, low, high (plausible, in the canonical unit; null: no limit). A number without a unit, or in a unit that is not listed, keeps its
     value; an unlisted unit is flagged `unit_unknown` and gives no value_std.
     """
     own = units.where(F.col("code").isNotNull()).select(
         F.col("code").alias("measurement_source_value"), F.col("unit").alias("unit_source_value"),
-        F.struct("factor", "canonical_unit", "low", "high").alias("own"),
+        F.struct("factor", "shift", "canonical_unit", "low", "high").alias("own"),
     )  # fmt: skip
     general = units.where(F.col("code").isNull()).select(
         F.col("unit").alias("unit_source_value"),
-        F.struct("factor", "canonical_unit", "low", "high").alias("general"),
+        F.struct("factor", "shift", "canonical_unit", "low", "high").alias("general"),
     )
     joined = rows.join(own, on=["measurement_source_value", "unit_source_value"], how="left").join(
         general, on="unit_source_value", how="left"
@@ -69,11 +69,11 @@ def to_canonical_unit(rows: DataFrame, units: DataFrame) -> DataFrame:
     rule = F.coalesce("own", "general")
     number = F.col("value_as_number")
     known = rule.isNotNull() | F.col("unit_source_value").isNull()
-    value = F.when(known, number * F.coalesce(rule["factor"], F.lit(1.0)))
+    value = F.when(known, number * F.coalesce(rule["factor"], F.lit(1.0)) + F.coalesce(rule["shift"], F.lit(0.0)))
     flags = F.array_compact(
         F.array(
             F.when(~known, F.lit("unit_unknown")),
-            F.when(number.isNotNull() & (rule["factor"] != 1.0), F.lit("unit_converted")),
+            F.when(number.isNotNull() & ((rule["factor"] != 1.0) | (rule["shift"] != 0.0)), F.lit("unit_converted")),
             F.when((value < rule["low"]) | (value > rule["high"]), F.lit("value_out_of_range")),
         )
     )

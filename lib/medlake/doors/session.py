@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from medlake.doors.jars import jar_paths
+from medlake.grammar.contract import shipped
 
 # One BLAS/OpenMP thread per task: busy cores are three times slower otherwise.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -42,9 +44,11 @@ def start(app_name: str, choices: Mapping[str, str]) -> SparkSession:
     """
     os.environ.update(ONE_THREAD)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take any python3 from PATH
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1") if choices.get("spark.master", "").startswith(
-        "local"
-    ) else None
+    if choices.get("spark.master", "").startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    quiet = shipped("conf").joinpath("spark", "log4j2.properties")
+    if isinstance(quiet, Path) and quiet.is_file():  # not out of a zip
+        os.environ.setdefault("LOG4J_CONFIGURATION_FILE", str(quiet))
     builder = SparkSession.builder.appName(app_name)
     given = _submitted()
     for name, value in submit_conf(choices).items():

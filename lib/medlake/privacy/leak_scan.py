@@ -8,6 +8,7 @@ in chunks from the vault, so that neither side has to fit into one process.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
@@ -24,6 +25,7 @@ from medlake.grammar.errors import MedlakeError
 
 CHUNK = 4 * 1024 * 1024
 CHUNK_PATTERNS = 100_000
+CHANCE = re.compile(r"[0-9]+|[0-9a-f]{1,8}")  # stands in a checksum or a longer number by chance
 SHORTEST = 5  # a shorter text stands everywhere by chance; whole names are searched beside their parts
 HIT = T.StructType(
     [T.StructField(name, T.StringType(), False) for name in ("file", "identifier_class", "pattern")]
@@ -102,14 +104,14 @@ def _machine(patterns: list[dict[str, str]]) -> Any:
 def _found(uri: str, machine: Any) -> set[tuple[str, str]]:
     """(class, pattern) of everything found in one file; a file that went away since it was listed is empty.
 
-    A number counts only where it stands alone: five digits in a row stand in many a checksum.
+    A number, or a short text of hexadecimal digits, counts only where it stands alone: checksums hold them all.
     """
     seen: set[tuple[str, str]] = set()
     try:
         for text in _texts(uri):
             low = text.lower()
             for end, (word, values) in machine.iter(low):
-                if not word.isdigit() or _alone(low, end - len(word) + 1, end + 1):
+                if not CHANCE.fullmatch(word) or _alone(low, word, end + 1):
                     seen |= values
     except FileNotFoundError:
         return seen
@@ -118,9 +120,12 @@ def _found(uri: str, machine: Any) -> set[tuple[str, str]]:
     return seen
 
 
-def _alone(text: str, start: int, end: int) -> bool:
+def _alone(text: str, word: str, end: int) -> bool:
+    """Whether the word that ends before `end` is no part of a longer word or number."""
+    start = end - len(word)
     around = text[max(start - 1, 0) : start] + text[end : end + 1]
-    return not any(char.isalnum() or char in "._-" for char in around)
+    joints = "._-" if word.isdigit() else ""
+    return not any(char.isalnum() or char in joints for char in around)
 
 
 def _texts(uri: str) -> Iterator[str]:

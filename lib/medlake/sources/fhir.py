@@ -17,6 +17,7 @@ from pyspark.sql import types as T
 
 from medlake.sources.reading import Refused, digest, lines, per_file, refused
 
+BOM = b"\xef\xbb\xbf"
 PAYLOAD = [
     T.StructField("resource_type", T.StringType(), True),
     T.StructField("resource_id", T.StringType(), True),
@@ -32,6 +33,8 @@ def read_resources(files: DataFrame, *, max_line_bytes: int) -> DataFrame:
 
     def read(file: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for number, line in lines(file["uri"], max_bytes=max_line_bytes):
+            if number == 1:
+                line = line.removeprefix(BOM)
             if line.strip():
                 yield from _line(number, line, max_line_bytes, is_deletion=file["is_deletion"])
 
@@ -68,7 +71,7 @@ def parse(line: bytes) -> dict[str, Any]:
     if b"\x00" in line:
         raise Refused("nul_byte", "A NUL byte stands in the text.")
     try:
-        text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        text = line.decode("utf-8")
     except UnicodeDecodeError as fault:
         raise Refused("encoding", f"Byte {fault.start} is not valid UTF-8.") from fault
     try:

@@ -227,22 +227,23 @@ def _quarantine(ctx: Context, built: Built) -> None:
 
 
 def units(ctx: Context) -> DataFrame:
-    """(code, unit, factor, canonical_unit, low, high) from conf/units.toml; code is null where any code is meant."""
+    """(code, unit, factor, shift, canonical_unit, low, high) from conf/units.toml; code is null where any code is meant."""
     said = ctx.conf.toml("units.toml")
-    rows: list[tuple[str | None, str, float, str, float | None, float | None]] = [
-        (None, unit, 1.0, canonical, None, None)
+    rows: list[tuple[str | None, str, float, float, str, float | None, float | None]] = [
+        (None, unit, 1.0, 0.0, canonical, None, None)
         for canonical, spellings in said.get("unit", {}).items()
         for unit in {canonical, *spellings}
     ]
     for code, m in said.get("measurement", {}).items():
         low, high = (None if m.get(k) is None else float(m[k]) for k in ("low", "high"))
-        factors = {m["unit"]: 1.0, **m.get("convert", {})}
-        rows += [(code, unit, float(f), m["unit"], low, high) for unit, f in factors.items()]
+        for unit, rule in {m["unit"]: 1.0, **m.get("convert", {})}.items():
+            factor, shift = rule if isinstance(rule, list) else (rule, 0.0)
+            rows.append((code, unit, float(factor), float(shift), m["unit"], low, high))
     schema = T.StructType(
         [
             T.StructField(n, k())
             for n, k in (
-                ("code", T.StringType), ("unit", T.StringType), ("factor", T.DoubleType),
+                ("code", T.StringType), ("unit", T.StringType), ("factor", T.DoubleType), ("shift", T.DoubleType),
                 ("canonical_unit", T.StringType), ("low", T.DoubleType), ("high", T.DoubleType),
             )
         ]

@@ -115,16 +115,18 @@ def test_a_result_keeps_all_it_said(spark: SparkSession) -> None:
 
 def test_a_value_is_expressed_in_the_canonical_unit_of_its_code(spark: SparkSession) -> None:
     units = rows(spark, None, """
-        code    | unit    | factor | canonical_unit | low | high
-        29463-7 | kg      | 1.0    | kg             | 0.3 | 650.0
-        29463-7 | [lb_av] | 0.5    | kg             | 0.3 | 650.0
-        null    | mg/dL   | 1.0    | mg/dL          | null | null
-    """, factor="double", low="double", high="double")
+        code    | unit    | factor | shift | canonical_unit | low  | high
+        29463-7 | kg      | 1.0    | 0.0   | kg             | 0.3  | 650.0
+        29463-7 | [lb_av] | 0.5    | 0.0   | kg             | 0.3  | 650.0
+        8310-5  | [degF]  | 0.5    | -16.0 | Cel            | null | null
+        null    | mg/dL   | 1.0    | 0.0   | mg/dL          | null | null
+    """, factor="double", shift="double", low="double", high="double")
     given = rows(spark, "silver.measurement", """
         measurement_source_value | value_as_number | unit_source_value | qc
         29463-7                  | 80.0            | kg                | []
         29463-7                  | 160.0           | [lb_av]           | []
         29463-7                  | 9000.0          | kg                | []
+        8310-5                   | 100.0           | [degF]            | []
         x                        | 5.0             | mg/dL             | []
         x                        | 5.0             | furlong           | []
         x                        | 5.0             | null              | []
@@ -134,6 +136,7 @@ def test_a_value_is_expressed_in_the_canonical_unit_of_its_code(spark: SparkSess
         29463-7                  | kg                | 80.0      | kg       | []
         29463-7                  | [lb_av]           | 80.0      | kg       | [unit_converted]
         29463-7                  | kg                | 9000.0    | kg       | [value_out_of_range]
+        8310-5                   | [degF]            | 34.0      | Cel      | [unit_converted]
         x                        | mg/dL             | 5.0       | mg/dL    | []
         x                        | furlong           | null      | null     | [unit_unknown]
         x                        | null              | 5.0       | null     | []

@@ -109,9 +109,6 @@ def test_diabetes_progression_is_told_apart(diabetes, name):
 @pytest.mark.parametrize("name", list(MODELS))
 @pytest.mark.parametrize("data", ["breast_cancer", "diabetes"])
 def test_each_result_is_close_to_that_of_scikit_learn(request, data, name):
-    if (data, name) == ("breast_cancer", "decision_tree"):
-        reason = "open: one tree hangs on a few splits, and MLlib looks for them in bins, scikit-learn everywhere"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
     t: Tried = request.getfixturevalue(data)
     theirs = peer(t, name)
     assert roc_auc_score(t.y, t.risk[name]) == pytest.approx(roc_auc_score(t.y, theirs), abs=CLOSE)

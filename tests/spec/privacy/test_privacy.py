@@ -105,6 +105,25 @@ def test_the_search_finds_an_identifier_in_any_kind_of_file(spark: SparkSession,
     assert {r["file"] for r in hits(files, patterns).collect()} == set(names) - {"clean.txt"}
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "found"),
+    [
+        ("b0316", "id 49b03166-481d", False),
+        ("b0316", "patient_B0316.csv", True),
+        ("10432", "0.104325", False),
+        ("10432", "mrn=10432;", True),
+        ("zoe47", "annazoe47x", True),
+    ],
+)
+def test_a_short_key_counts_only_where_no_checksum_holds_it(
+    spark: SparkSession, tmp_path: Path, key: str, text: str, found: bool
+) -> None:
+    (tmp_path / "f.txt").write_text(text)
+    files = spark.createDataFrame([("f.txt", str(tmp_path / "f.txt"))], "file string, uri string")
+    patterns = spark.createDataFrame([("source_key", key)], "identifier_class string, pattern string")
+    assert bool(hits(files, patterns).count()) is found
+
+
 def test_no_key_no_start_and_nobody_else_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "sub" / "key"
     with pytest.raises(ConfigError, match="no key file"):

@@ -34,4 +34,4 @@ def test_a_line_that_is_not_one_sound_object_is_refused_with_its_code(line: byte
 
 
 def test_a_sound_line_is_taken_as_it_is() -> None:
-    assert parse(b'\xef\xbb\xbf{"a": "\xc3\xa9", "b": 1.50}') == {"a": "é", "b": 1.5}
+    assert parse(b'{"a": "\xc3\xa9", "b": 1.50}') == {"a": "é", "b": 1.5}
