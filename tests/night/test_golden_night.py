@@ -85,7 +85,9 @@ def marked(lake: Lake, rows, plant: dict[str, str], table: str):
         return rows
     if table == "person" and needle:
         return rows.where(F.col("gender_concept_id").cast("string") == needle)
-    if table in ("note", "death", "visit_occurrence") or not needle or not coded:
+    if table == "note":
+        return rows.where(F.col("source") == plant["source"])
+    if table in ("death", "visit_occurrence") or not needle or not coded:
         return rows
     return rows.where(F.col(coded[0]) == needle)
 
