@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.nights import ROOT, SAMPLES, conf_of, contents, run_night
+from tests.nights import ROOT, SAMPLES, conf_of, run_night
 
 from medlake.doors.lake import Lake
-from medlake.grammar.contract import promise
+from medlake.grammar.contract import all_promises, promise
 
 pytestmark = pytest.mark.slow
 PLANTED = list(csv.DictReader((SAMPLES / "planted.csv").open(encoding="utf-8")))
-TIME_OF = {"person": None, "death": None}
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +31,27 @@ def night1(spark: SparkSession, home: Path) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def before(spark: SparkSession, night1: Lake) -> dict[str, tuple[int, int]]:
-    return contents(spark, night1.root)
+def before(night1: Lake) -> dict[str, set[tuple[int, int, int]]]:
+    """Each silver table's people after the first night, with the number and the hash of their rows."""
+    return people_of(night1)
 
 
 @pytest.fixture(scope="module")
-def night2(spark: SparkSession, home: Path, night1: Lake, before: dict[str, tuple[int, int]]) -> Lake:
+def night2(spark: SparkSession, home: Path, night1: Lake, before: dict[str, set[tuple[int, int, int]]]) -> Lake:
     """The same lake after the second night; whatever asks for it runs after the tests of the first."""
     assert run_night(home / "lake", SAMPLES / "night2", home / "conf") == 0
     return Lake(spark, home / "lake")
+
+
+def people_of(lake: Lake) -> dict[str, set[tuple[int, int, int]]]:
+    found = {}
+    for name in all_promises():
+        if name.startswith("silver.") and "person_id" in promise(name).columns:
+            rows = lake.read(name)
+            hashed = F.sum(F.xxhash64(F.to_json(F.struct(*rows.columns))).cast("decimal(38,0)"))
+            told = rows.groupBy("person_id").agg(F.count("*"), hashed)
+            found[name] = {(row[0], row[1], int(row[2])) for row in told.collect()}
+    return found
 
 
 def fate_of(lake: Lake, plant: dict[str, str]) -> str:
@@ -130,6 +142,20 @@ def test_north_and_south_meet_in_the_registry(night1: Lake) -> None:
 @pytest.mark.parametrize("plant", [p for p in PLANTED if p["night"] == "2"], ids=lambda p: p["plant_id"])
 def test_each_planted_record_of_night_2_meets_its_fate(night2: Lake, plant: dict[str, str]) -> None:
     assert fate_of(night2, plant) == "", plant["why"]
+
+
+def test_night_2_changes_rows_of_the_people_it_names_alone(night2: Lake, before: dict[str, set[tuple[int, int, int]]]) -> None:
+    after = people_of(night2)
+    touched = {person for name in after for person, _, _ in before[name] ^ after[name]}
+    keys: dict[int, set[str]] = {}
+    for row in night2.read("vault.id_vault").select("person_id", "own_person_id", "person_source_value").collect():
+        for person in (row["person_id"], row["own_person_id"]):
+            keys.setdefault(person, set()).add(row["person_source_value"])
+    landed = [path for path in (SAMPLES / "night2").rglob("*") if path.is_file()]
+    news = "\n".join(path.name + gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.name + path.read_bytes().decode("latin-1") for path in landed)
+    strangers = {person for person in touched if not any(key in news for key in keys.get(person, ()))}
+    assert touched and strangers == set()
+    assert len(touched) < len({person for person, _, _ in after["silver.person"]}) / 10
 
 
 def test_the_ledger_of_both_nights_adds_up(night2: Lake) -> None:

@@ -51,9 +51,10 @@ def with_value(rows: DataFrame) -> DataFrame:
 def to_canonical_unit(rows: DataFrame, units: DataFrame) -> DataFrame:
     """Adds value_std and unit_std: the value in the canonical unit of its code.
 
-    `units`: code (null: any code), unit (as a source writes it), factor, shift (canonical = value ×
-    factor + shift), canonical_unit, low, high (plausible, in the canonical unit; null: no limit). A number without a unit, or in a unit that is not listed, keeps its
-    value; an unlisted unit is flagged `unit_unknown` and gives no value_std.
+    `units`: code (null: any code), unit (as a source writes it), factor, shift (canonical = value × factor +
+    shift), canonical_unit, low, high (plausible, in the canonical unit; null: no limit). A number without a
+    unit, or in a unit that is not listed, keeps its value; an unlisted unit is flagged `unit_unknown` and gives
+    no value_std.
     """
     own = units.where(F.col("code").isNotNull()).select(
         F.col("code").alias("measurement_source_value"), F.col("unit").alias("unit_source_value"),

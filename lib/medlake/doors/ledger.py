@@ -189,10 +189,13 @@ class Ledger:
         until = next((i for i, step in enumerate(self.steps) if step not in names), len(self.steps))
         return self.steps[:until]
 
-    def unchanged(self, step: str) -> bool:
-        """Whether the step's last run read just what it would read now, with this code and conf."""
+    def unchanged(self, step: str, as_of: date) -> bool:
+        """Whether the step's last run read just what it would read now, with this code and conf.
+
+        Ages are capped by the year a night stands for: a new year is news.
+        """
         row = self._last_row(step)
-        if row is None or row["status"] == "refused":
+        if row is None or row["status"] == "refused" or row["as_of"].year != as_of.year:
             return False
         if row["code_version"] != self.code or row["conf_digest"] != self.conf_digest:
             return False

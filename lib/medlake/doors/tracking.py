@@ -60,6 +60,7 @@ class Tracking:
     def __init__(self, root: Path) -> None:
         os.environ.update(QUIET)
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # pip is no requirement of a model
         import mlflow  # after the environment says that nothing is to be sent
 
         self.root, self._mlflow = root, mlflow

@@ -17,6 +17,7 @@ from pyspark.sql import types as T
 
 from medlake.sources.reading import Refused, digest, lines, per_file, refused
 
+LONGEST_INTEGER = 400  # digits; a double ends at 1.8e308
 BOM = b"\xef\xbb\xbf"
 PAYLOAD = [
     T.StructField("resource_type", T.StringType(), True),
@@ -75,7 +76,7 @@ def parse(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as fault:
         raise Refused("encoding", f"Byte {fault.start} is not valid UTF-8.") from fault
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text, **STRICT)
     except json.JSONDecodeError as fault:
         if fault.msg == "Extra data":
             raise Refused("json_trailing", "Something follows the object on its line.") from fault
@@ -105,6 +106,17 @@ def _finite(text: str) -> float:
     return value
 
 
+def _bounded(text: str) -> int:
+    if len(text) > LONGEST_INTEGER:
+        raise Refused("json_not_finite", "A number is too large to be held.")
+    return int(text)
+
+
+STRICT: dict[str, Any] = {
+    "object_pairs_hook": _once, "parse_constant": _no_constant, "parse_float": _finite, "parse_int": _bounded
+}  # fmt: skip
+
+
 def _resource(resource: dict[str, Any]) -> dict[str, Any]:
     kind, key = resource.get("resourceType"), resource.get("id")
     if not isinstance(kind, str) or not kind:
@@ -123,8 +135,11 @@ def _resource(resource: dict[str, Any]) -> dict[str, Any]:
 
 def _deletions(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
-    for entry in bundle.get("entry") or []:
+    entries = bundle.get("entry")
+    for entry in entries if isinstance(entries, list) else []:
         request = entry.get("request", {}) if isinstance(entry, dict) else {}
+        if not isinstance(request, dict):
+            continue
         kind, _, key = str(request.get("url", "")).partition("/")
         if request.get("method") == "DELETE" and kind and key:
             found.append({"resource_type": kind, "resource_id": key})
@@ -140,4 +155,4 @@ def _instant(text: object) -> datetime | None:
         seen = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return seen if seen.tzinfo else None
+    return seen if seen.tzinfo and 1 < seen.year < 9999 else None  # UTC must lie on the calendar too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -104,10 +105,28 @@ def _batched(records: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[p
             len(record.get("raw") or "") + len(record.get("json") or "") + len(record.get("text") or "") + 200
         )
         if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield pa.RecordBatch.from_pylist(rows, schema=schema)
+            yield _arrow(rows, schema)
             rows, size = [], 0
     if rows:
-        yield pa.RecordBatch.from_pylist(rows, schema=schema)
+        yield _arrow(rows, schema)
+
+
+def _arrow(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """The rows as Arrow; where one cannot be stored (half a character, a date beyond all calendars) it is refused."""
+    try:
+        return pa.RecordBatch.from_pylist(rows, schema=schema)
+    except (UnicodeError, OverflowError, ValueError, pa.ArrowException):
+        if len(rows) > 1:
+            each = [_arrow([row], schema) for row in rows]
+            return pa.Table.from_batches(each).combine_chunks().to_batches()[0]
+        whole = json.dumps(rows[0], default=str).encode()  # escapes what no encoding has
+        stands = {f.name: _storable(rows[0][f.name]) for f in STANDS}
+        bad = refused(stands["row"], whole, "encoding", "The record holds what no text or calendar can hold.")
+        return pa.RecordBatch.from_pylist([stands | bad], schema=schema)
+
+
+def _storable(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def refused(row: int, raw: bytes, code: str, detail: str) -> dict[str, Any]:
@@ -148,7 +167,7 @@ def lines(uri: str, *, max_bytes: int) -> Iterator[tuple[int, bytes]]:
         head = handle.read(64 * 1024)
         old_mac = b"\r" in head and b"\n" not in head
     with opened(uri) as handle:
-        found = _cr_lines(handle) if old_mac else _lf_lines(handle, max_bytes)
+        found = _cr_lines(handle, max_bytes) if old_mac else _lf_lines(handle, max_bytes)
         yield from enumerate(found, start=1)
 
 
@@ -160,11 +179,12 @@ def _lf_lines(handle: IO[bytes], max_bytes: int) -> Iterator[bytes]:
         yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _cr_lines(handle: IO[bytes]) -> Iterator[bytes]:
+def _cr_lines(handle: IO[bytes], max_bytes: int) -> Iterator[bytes]:
     left = b""
     while chunk := handle.read(CHUNK):
         *whole, left = (left + chunk).split(b"\r")
         yield from whole
+        left = left[: max_bytes + 1]  # of a line that has no end yet, enough to see that it is too long
     if left:
         yield left
 

@@ -227,7 +227,7 @@ def _quarantine(ctx: Context, built: Built) -> None:
 
 
 def units(ctx: Context) -> DataFrame:
-    """(code, unit, factor, shift, canonical_unit, low, high) from conf/units.toml; code is null where any code is meant."""
+    """(code, unit, factor, shift, canonical_unit, low, high) from conf/units.toml; a null code means any code."""
     said = ctx.conf.toml("units.toml")
     rows: list[tuple[str | None, str, float, float, str, float | None, float | None]] = [
         (None, unit, 1.0, 0.0, canonical, None, None)

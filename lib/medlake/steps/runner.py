@@ -162,7 +162,8 @@ class Runner:
     ) -> int:
         ctx.lake.take_activity()
         ctx.faults.clear()
-        if not forced and plan.step not in ("ingest", "report", "audit") and ledger.unchanged(plan.step):
+        may_skip = not forced and plan.step not in ("ingest", "report", "audit")
+        if may_skip and ledger.unchanged(plan.step, ctx.night.as_of):
             ledger.wrote(ctx.night, plan.step, started, Counts(), "unchanged")
             ctx.say(f"{plan.step}: nothing changed since the last night")
             return 0

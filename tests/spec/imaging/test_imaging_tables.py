@@ -17,7 +17,7 @@ from medlake.grammar.contract import promise
 
 SC, US = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6.1"
 GIVEN_BY_ENGINE = {"person_id", "visit_occurrence_id", "image_occurrence_id"}
-GIVEN_TO_ENGINE = {"person_source_value", "visit_source_value"}
+GIVEN_TO_ENGINE = {"_record", "person_source_value", "visit_source_value"}
 
 
 def group(**macros: Dataset) -> Dataset:
