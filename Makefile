@@ -36,12 +36,12 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 	@.venv/bin/medlake night --lake $(LAKE) --landing samples/night2
 
 .PHONY: test
-test: env ## the tests of every rule, property and table (no whole night)
-	@$(PY) -m pytest -m "not slow"
+test: env ## all tests, whole nights, kills and a real cluster among them (20 minutes on 2 cores)
+	@$(PY) -m pytest -n 2 --dist loadscope
 
-.PHONY: test-nights
-test-nights: env ## whole nights: golden, twice, killed, on a real cluster (an hour)
-	@$(PY) -m pytest -m slow
+.PHONY: test-quick
+test-quick: env ## the tests of every rule, property and table, without whole nights (4 minutes)
+	@$(PY) -m pytest -m "not slow"
 
 .PHONY: check
 check: env ## ruff and mypy

@@ -17,6 +17,8 @@ from medlake.doors.settings import Conf
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["TZ"] = "UTC"
+if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
+    sys.modules["__main__"].__file__ = __file__
 
 QUICK = {"spark.master": "local[2]", "spark.driver.memory": "2g"}  # the rest is conf/spark/local.conf
 

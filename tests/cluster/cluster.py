@@ -43,6 +43,7 @@ SMALL = {
     "spark.executor.cores": "1",
     "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.cores.max": str(WORKERS),
+    "spark.locality.wait": "0s",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
@@ -104,7 +105,7 @@ def built_wheel(folder: Path = ROOT / "dist") -> Path:
 
 def clean_environment(folder: Path) -> dict[str, str]:
     """This process's environment without what steers Python or Spark."""
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("PYTHON", "PYSPARK", "SPARK", "_PYSPARK"))}
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("PYTHON", "PYSPARK", "SPARK", "_PYSPARK", "LOG4J"))}
     return kept | {
         "SPARK_HOME": str(SPARK_HOME),
         "SPARK_LOCAL_IP": "127.0.0.1",

@@ -69,5 +69,22 @@ def _digest(uri: str) -> str:
 
 
 def keep_new(files: DataFrame, seen: DataFrame) -> DataFrame:
-    """The files whose path and content are not in `bronze.landing_file` yet."""
-    return files.join(seen, on=["source", "file", "file_sha256"], how="left_anti")
+    """The files that are not the newest that `bronze.landing_file` (`seen`) knows at their path."""
+    newest = seen.groupBy("source", "file").agg(F.max_by("file_sha256", "batch").alias("file_sha256"))
+    return files.join(newest, on=["source", "file", "file_sha256"], how="left_anti")
+
+
+def unread(batch: DataFrame, earlier: DataFrame) -> DataFrame:
+    """The files of a batch that must be read: each content once, and not where it was read before.
+
+    A file that was moved or sent again is known by its content. One that goes back to an older content is read
+    again: what came between must not stay the newest. `earlier`: bronze.landing_file of the batches before.
+    """
+    content = earlier.groupBy("source", "file_sha256").agg(F.min("batch").alias("read_in"))
+    place = earlier.groupBy("source", "file").agg(F.max("batch").alias("replaced_in"))
+    told = batch.join(content, on=["source", "file_sha256"], how="left").join(
+        place, on=["source", "file"], how="left"
+    )
+    new = told.where(F.col("read_in").isNull() | (F.col("replaced_in") > F.col("read_in")))
+    first = new.groupBy("source", "file_sha256").agg(F.min("file").alias("file"))
+    return new.join(first, on=["source", "file_sha256", "file"], how="left_semi").select(*batch.columns)

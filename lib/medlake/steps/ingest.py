@@ -19,7 +19,7 @@ from medlake.grammar.errors import InputRefusedError, UsageError
 from medlake.sources.declared import Source
 from medlake.sources.dicom import read_objects
 from medlake.sources.fhir import read_resources
-from medlake.sources.manifest import UNCLAIMED, keep_new, list_files
+from medlake.sources.manifest import UNCLAIMED, keep_new, list_files, unread
 from medlake.sources.notes import read_notes
 from medlake.sources.tables import read_records
 from medlake.steps.context import Context
@@ -83,10 +83,7 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
     """Read one batch to its end, each content once, and mark it as read."""
     files = ctx.lake.read("bronze.landing_file")
     batch = files.where((F.col("batch") == number) & (F.col("source_table") != UNCLAIMED))
-    known = files.where(F.col("batch") < number).select("source", "file_sha256")
-    first = batch.groupBy("source", "file_sha256").agg(F.min("file").alias("file"))
-    once = batch.join(first, on=["source", "file_sha256", "file"], how="left_semi")
-    new = once.join(known, on=["source", "file_sha256"], how="left_anti")
+    new = unread(batch, files.where(F.col("batch") < number))
     present = {r["source"] for r in new.select("source").distinct().limit(10_000).collect()}
     formats = sorted({sources[name].format for name in present if name in sources})
     counts = sum(ctx.side_by_side([_reading(ctx, sources, new, form, number) for form in formats]), Counts())

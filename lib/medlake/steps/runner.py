@@ -144,14 +144,15 @@ class Runner:
             )
             try:
                 return self._attempt(ctx, ledger, plan, attempt, started, forced=forced)
-            except (MedlakeError, PySparkException, Py4JError, OSError) as fault:
+            except Exception as fault:  # whatever it is, it is written down
                 code = getattr(fault, "exit_code", MedlakeError.exit_code)
                 said = str(fault) if isinstance(fault, MedlakeError) else type(fault).__name__
                 ledger.attempted(
                     ctx.night.number, plan.step, attempt, "failed", started,
                     ended=now(), exit_code=code, error=f"{type(fault).__name__}: {said}"[:2000],
                 )  # fmt: skip
-                if isinstance(fault, MedlakeError) or attempt > plan.retries:
+                again = isinstance(fault, (PySparkException, Py4JError, OSError))
+                if not again or attempt > plan.retries:
                     raise
                 ctx.say(f"{plan.step} failed ({type(fault).__name__}); trying again")
                 time.sleep(self.settings.retry.wait_seconds * 2 ** (attempt - 1))

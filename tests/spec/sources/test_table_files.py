@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from medlake.grammar.errors import ConfigError
 from medlake.sources.declared import Source, Table, declared
-from medlake.sources.manifest import keep_new, list_files
+from medlake.sources.manifest import keep_new, list_files, unread
 from medlake.sources.tables import dialect, read_records
 
 
@@ -82,8 +82,16 @@ def test_a_file_is_known_by_path_and_content(spark: SparkSession, tmp_path: Path
     seen = list_files(roots, {"here": source}, batch=1).localCheckpoint()
     assert sorted(r["file"] for r in seen.collect()) == ["_hidden.csv", "sub/.b.csv"]
     (tmp_path / "_hidden.csv").write_text("id\n3\n")
-    again = keep_new(list_files(roots, {"here": source}, batch=2), seen.drop("uri", "batch"))
+    again = keep_new(list_files(roots, {"here": source}, batch=2), seen)
     assert [r["file"] for r in again.collect()] == ["_hidden.csv"]
+
+
+def test_a_content_is_read_once_and_again_where_another_one_stood_in_its_place(spark: SparkSession) -> None:
+    columns = "source string, file string, file_sha256 string, batch int"
+    earlier = [("s", "a", "one", 1), ("s", "a", "two", 2), ("s", "b", "three", 1)]
+    tonight = [("s", "a", "one", 3), ("s", "moved", "three", 3), ("s", "c", "new", 3), ("s", "d", "new", 3), ("t", "b", "three", 3)]
+    new = unread(spark.createDataFrame(tonight, columns), spark.createDataFrame(earlier, columns))
+    assert sorted((r["source"], r["file"]) for r in new.collect()) == [("s", "a"), ("s", "c"), ("t", "b")]
 
 
 def test_a_faulty_source_folder_lists_all_its_faults() -> None:
