@@ -49,6 +49,11 @@ FLAGS = {
     "value_out_of_range": "has a value outside what is plausible",
     "value_missing": "has no value",
     "gender_unknown": "does not say the sex",
+    "birth_missing": "does not say when the person was born",
+    "burned_in_risk": "may show writing in its pixels, so no small picture is made",
+    "spacing_missing": "does not say how large its pixels are",
+    "modality_unknown": "names a kind of image that the standard does not know",
+    "class_private": "is of a maker's own class",
     "duplicate_person_key": "shares its key with another person",
 }
 REASONS = {
