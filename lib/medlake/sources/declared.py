@@ -10,8 +10,11 @@ from typing import Any
 
 from medlake.grammar.errors import ConfigError
 
-FORMATS = ("csv", "fhir", "dicom", "notes")
-DEFAULT_FILES = {"fhir": ["*.ndjson", "*.ndjson.gz", "deleted/*"], "dicom": ["**/*"], "notes": ["*.txt"]}
+FORMATS = ("csv", "fhir", "hl7", "dicom", "notes")
+DEFAULT_FILES = {
+    "fhir": ["*.ndjson", "*.ndjson.gz", "deleted/*"], "hl7": ["**/*.hl7", "**/*.hl7.gz"], "dicom": ["**/*"],
+    "notes": ["*.txt"],
+}  # fmt: skip
 NULL_MARKERS = ("",)
 
 
@@ -40,6 +43,7 @@ class Source:
     files: tuple[str, ...]
     name_pattern: str | None
     mappings: Mapping[str, str]  # silver table → SQL
+    authority: str | None = None  # hl7: whose identifier of PID-3 (component 4) is the patient's key
 
     def claims(self, file: str) -> tuple[str, bool] | None:
         """(table, is a deletion) for a file below the source's folder; None where no pattern fits."""
@@ -70,7 +74,7 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     """
     form = str(toml.get("format", "csv"))
     faults = [f"unknown format {form!r}; known: {', '.join(FORMATS)}"] if form not in FORMATS else []
-    known = {"about", "format", "patient_source", "table", "files", "name"}
+    known = {"about", "format", "patient_source", "table", "files", "name", "authority"}
     faults += [f"unknown key {key!r}" for key in sorted(set(toml) - known)]
     tables = []
     for table, fields in toml.get("table", {}).items():
@@ -87,7 +91,7 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     files = () if form == "csv" else _several(toml.get("files", DEFAULT_FILES[form]))
     return Source(
         name, form, str(toml.get("patient_source", name)), tuple(tables), files, toml.get("name"),
-        {**shared, **sql},
+        {**shared, **sql}, toml.get("authority"),
     )  # fmt: skip
 
 

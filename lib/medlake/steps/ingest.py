@@ -19,13 +19,17 @@ from medlake.grammar.errors import InputRefusedError, UsageError
 from medlake.sources.declared import Source
 from medlake.sources.dicom import read_objects
 from medlake.sources.fhir import read_resources
+from medlake.sources.hl7 import acknowledgements, read_messages
 from medlake.sources.manifest import UNCLAIMED, keep_new, list_files
 from medlake.sources.notes import read_notes
 from medlake.sources.tables import read_records
 from medlake.steps.context import Context
 from medlake.steps.sources import all_sources
 
-TARGETS = {"csv": "csv_record", "fhir": "fhir_resource", "notes": "note_document", "dicom": "dicom_object"}
+TARGETS = {
+    "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
+    "dicom": "dicom_object",
+}  # fmt: skip
 
 
 def run(ctx: Context) -> Counts:
@@ -110,6 +114,7 @@ def _reading(
             files, mine, max_line_bytes=chosen.max_line_bytes, max_span_lines=chosen.max_span_lines
         ),
         "fhir": lambda: read_resources(files, max_line_bytes=chosen.max_line_bytes),
+        "hl7": lambda: read_messages(files, mine, max_bytes=chosen.max_line_bytes),
         "notes": lambda: read_notes(files, mine, max_bytes=chosen.max_line_bytes),
         "dicom": lambda: read_objects(files),
     }
@@ -133,6 +138,8 @@ def _kept_or_refused(ctx: Context, target: str, records: DataFrame, files: DataF
             ctx.lake.merge("quarantine.record", aside, keep=True)
             if target == "bronze.csv_record":
                 _columns(ctx, fit, number)
+            if target == "bronze.hl7_message":
+                ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
     finally:
         read.unpersist()
     return counts
