@@ -46,6 +46,7 @@ class Mapped:
         present = ctx.lake.read("bronze.landing_file").select("source").distinct()
         self.present = {row["source"] for row in present.limit(10_000).collect()}  # bounded by conf/sources
         self._columns = self._known_columns()
+        self.present |= {source for source, _ in self._columns}  # databases have no files
 
     def _known_columns(self) -> dict[tuple[str, str], list[str]]:
         seen = self.ctx.lake.read("bronze.source_column").orderBy("source", "source_table", "column")
