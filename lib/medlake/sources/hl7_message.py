@@ -20,6 +20,7 @@ from medlake.sources.reading import Refused
 # code → (what an acknowledgement says, error code of HL7 table 0357, the sentence)
 REASONS: dict[str, tuple[str, str, str]] = {
     "message_too_long": ("AR", "207", "The message is longer than ingest.max_line_bytes; its start is kept."),
+    "too_many_parts": ("AR", "207", "The message has more fields and components than any real one."),
     "truncated": ("AR", "100", "The MLLP block of the message does not end."),
     "batch_count": ("AE", "100", "BTS-1 names another number of messages than the batch has."),
     "batch_truncated": ("AE", "100", "The batch or file envelope that was opened is not closed."),
@@ -54,6 +55,7 @@ MOMENT = re.compile(
     r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6})\d*)?)?)?)?(?:([+-]\d\d)(\d\d))?"
 )
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+MAX_PARTS = 250_000  # a parsed part takes some hundred bytes and microseconds: 16 MB of separators would take minutes
 DELETED = '""'  # HL7's explicit null
 
 
@@ -153,6 +155,8 @@ def read_segments(text: str, header: Header, authority: str | None) -> list[dict
     """
     lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
     mark = header.separators[0]
+    if len(lines) + sum(text.count(m) for m in header.separators) > MAX_PARTS:
+        raise refusal("too_many_parts")
     for line in lines:
         if not _SEGMENT.fullmatch(line[:3]) or line[3:4] not in ("", mark):
             raise refusal("segment_malformed")
@@ -280,7 +284,7 @@ class Words:
 
     def moment(self, text: str) -> str | None:
         """`20240102030405.1+0100` as `2024-01-02 03:04:05.1+01:00`; a day alone has no time and no zone."""
-        found = MOMENT.fullmatch(text)
+        found = MOMENT.fullmatch(text) if text[:8].isdigit() else None
         if not found:
             return None
         year, month, day, hour, minute, second, part, zone, zone_minute = found.groups()

@@ -99,6 +99,7 @@ ODD: list[tuple[str, bytes, list[str]]] = [
     ("a batch that does not end", b"FHS|^~\\&\rBHS|^~\\&\r" + GOOD, ["kept", "batch_truncated", "batch_truncated"]),
     ("longer than allowed", joined([*ADT, "ZZZ|" + "x" * MAX]), ["message_too_long"]),
     ("longer than allowed, in short segments, and a good one after it", joined([*ADT, *["ZZZ|" + "x" * 1000] * 101]) + GOOD, ["message_too_long", "kept"]),
+    ("nothing but separators", joined([*ADT, "ZZZ" + "|" * (MAX // 2), "ZZZ" + "~" * (MAX // 2)]), ["message_too_long"]),
     # the header
     ("MSH and nothing else", b"MSH", ["separators"]),
     ("MSH-2 empty", adt(f2=""), ["separators"]),
@@ -144,8 +145,14 @@ def test_each_message_has_its_fate(data: bytes, expected: list[str]) -> None:
     assert fates(data) == expected
 
 
+def test_a_message_that_would_take_minutes_to_parse_is_refused_at_once() -> None:
+    for text in ("~" * 300_000, "|" * 300_000, "a&" * 300_000, "a^" * 300_000, "\rZZZ" * 300_000):
+        [frame] = frames(io.BytesIO(joined([*ADT, "ZZZ|" + text])), max_bytes=10_000_000)
+        assert as_record(1, frame, None)["reason_code"] == "too_many_parts"
+
+
 def test_every_reason_is_shown_and_has_a_verdict() -> None:
-    assert {code for _, _, codes in ODD for code in codes} - {"kept"} == set(REASONS)
+    assert {code for _, _, codes in ODD for code in codes} - {"kept"} == set(REASONS) - {"too_many_parts"}
     assert {verdict for verdict, _, _ in REASONS.values()} == {"AE", "AR"}
 
 
