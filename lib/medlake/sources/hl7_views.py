@@ -73,7 +73,7 @@ def with_survivors(told: DataFrame) -> DataFrame:
         valid = valid.join(further, on="new", how="left").select("old", F.coalesce("further", "new").alias("new"))
     named = F.array_distinct(F.transform("all", lambda s: s["key"]))
     keys = told.select("_record", F.explode(named).alias("old")).where("old IS NOT NULL")
-    met = keys.join(valid, on="old", how="inner")
+    met = keys.distinct().join(valid, on="old", how="inner")  # a file may have been read twice
     pair = F.collect_list(F.struct("old", "new"))
     by_message = met.groupBy("_record").agg(F.map_from_entries(pair).alias("survivors"))
     return told.join(by_message, on="_record", how="left")

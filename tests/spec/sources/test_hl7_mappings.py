@@ -225,6 +225,13 @@ def test_a_message_that_came_twice_changes_nothing(mapping: Mapping) -> None:
     assert mapping("measurement", *RESULTS, *RESULTS).count() == mapping("measurement", *RESULTS).count()
 
 
+def test_a_file_that_is_read_again_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    told = read(spark, tmp_path, adt("A01", "20240101", pv1("V1", "20240101"), pid="PID|1||1||One"), adt("A40", "20240104", "MRG|1", pid="PID|1||2||Two"))
+    again = told.unionByName(told.withColumn("batch", F.lit(2)))
+    visits = map_by_sql("feed", "visit_occurrence", SQL["visit_occurrence"], hl7_views(again, SOURCE, SHAPES))
+    assert_rows(visits, "visit_source_value | person_source_value\nV1 | 2")
+
+
 def test_each_message_has_its_acknowledgement(spark: SparkSession, tmp_path: Path) -> None:
     told = read(
         spark, tmp_path, adt("A01", "20240101", control="c1"), adt("A01", "20240101", pid="PID|1||||Doe", control="c2"),
