@@ -10,12 +10,13 @@ from pyspark.sql import functions as F
 from medlake.grammar.contract import Promise
 
 
-def received(csv: DataFrame, fhir: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
+def received(csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
     """(source, file_sha256, row, raw): every bronze record as it was received."""
     stands = ("source", "file_sha256", "row")
     parts = [
         csv.select(*stands, F.to_json("record").alias("raw")),
         fhir.select(*stands, F.col("json").alias("raw")),
+        hl7.select(*stands, "raw"),
         notes.select(*stands, F.col("text").alias("raw")),
         dicom.select(*stands, F.col("header_json").alias("raw")),
     ]

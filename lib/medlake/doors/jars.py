@@ -1,4 +1,4 @@
-"""The JARs of Delta Lake: fetched once into a cache of our own, then passed to Spark by path.
+"""The JARs of Delta Lake and PostgreSQL's driver: fetched once into a cache of our own, then passed to Spark by path.
 
 Fetched by the Ivy that Spark ships, from Maven Central alone: a half-filled local Maven repository
 (poms without jars) makes the default chain fail, and `--packages` would resolve again at every start
@@ -24,6 +24,8 @@ COORDINATES = (
     ("io.delta", "delta-kernel-unitycatalog", "4.4.0"),
     ("io.unitycatalog", "unitycatalog-client", "0.6.0"),
     ("io.unitycatalog", "unitycatalog-hadoop", "0.6.0"),
+    # 1 MB, so it is always there: a session must know its JARs before anybody has looked at a source
+    ("org.postgresql", "postgresql", "42.7.14"),
 )
 
 _SETTINGS = """<ivysettings>
@@ -64,7 +66,7 @@ def java() -> str:
 
 
 def fetch(folder: Path) -> None:
-    """Fetch every JAR into `folder`, whole or not at all.
+    """Fetch the JARs that `folder` lacks, all of them or none.
 
     Raises:
         ConfigError: Maven Central cannot be reached or does not hold one of them.
@@ -72,9 +74,10 @@ def fetch(folder: Path) -> None:
     import pyspark
 
     ivy = Path(pyspark.__file__).parent / "jars" / "*"
+    absent = [c for c in COORDINATES if not (folder / f"{c[1]}-{c[2]}.jar").is_file()]
     wanted = "".join(
         f'<dependency org="{org}" name="{name}" rev="{rev}" transitive="false" conf="default->master"/>'
-        for org, name, rev in COORDINATES
+        for org, name, rev in absent
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -93,10 +96,10 @@ def fetch(folder: Path) -> None:
             str(work / "jars/[artifact]-[revision].[ext]"),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        missing = [n for _, n, v in COORDINATES if not (work / "jars" / f"{n}-{v}.jar").is_file()]
+        missing = [n for _, n, v in absent if not (work / "jars" / f"{n}-{v}.jar").is_file()]
         if done.returncode or missing:
             raise ConfigError(
-                f"Could not fetch {len(missing)} of {len(COORDINATES)} JARs ({', '.join(missing)}) from Maven "
+                f"Could not fetch {len(missing)} of {len(absent)} JARs ({', '.join(missing)}) from Maven "
                 f"Central. Is the network up? You can also put them into {folder} by hand."
             )
         folder.mkdir(exist_ok=True)

@@ -9,10 +9,15 @@ from fnmatch import translate
 from typing import Any
 
 from medlake.grammar.errors import ConfigError
+from medlake.sources.database import Extract, Server, extract_of, server_of
 
-FORMATS = ("csv", "fhir", "dicom", "notes")
-DEFAULT_FILES = {"fhir": ["*.ndjson", "*.ndjson.gz", "deleted/*"], "dicom": ["**/*"], "notes": ["*.txt"]}
+FORMATS = ("csv", "fhir", "hl7", "jdbc", "dicom", "notes")
+DEFAULT_FILES = {
+    "fhir": ["*.ndjson", "*.ndjson.gz", "deleted/*"], "hl7": ["**/*.hl7", "**/*.hl7.gz"], "dicom": ["**/*"],
+    "notes": ["*.txt"], "jdbc": [],
+}  # fmt: skip
 NULL_MARKERS = ("",)
+SERVER_KEYS = {"url", "user", "password", "password_env", "password_file"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class Source:
     files: tuple[str, ...]
     name_pattern: str | None
     mappings: Mapping[str, str]  # silver table → SQL
+    authority: str | None = None  # hl7: whose identifier of PID-3 (component 4) is the patient's key
+    server: Server | None = None  # jdbc: where to ask
+    extracts: tuple[Extract, ...] = ()  # jdbc: what to ask for, one per table
 
     def claims(self, file: str) -> tuple[str, bool] | None:
         """(table, is a deletion) for a file below the source's folder; None where no pattern fits."""
@@ -70,16 +78,24 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     """
     form = str(toml.get("format", "csv"))
     faults = [f"unknown format {form!r}; known: {', '.join(FORMATS)}"] if form not in FORMATS else []
-    known = {"about", "format", "patient_source", "table", "files", "name"}
+    known = {"about", "format", "patient_source", "table", "files", "name", "authority"} | SERVER_KEYS
     faults += [f"unknown key {key!r}" for key in sorted(set(toml) - known)]
-    tables = []
+    tables, extracts = [], []
+    server, said = server_of(toml) if form == "jdbc" else (None, [])
+    faults += said
     for table, fields in toml.get("table", {}).items():
         try:
+            if form == "jdbc":
+                own = {k: v for k, v in fields.items() if k not in ("key", "null")}
+                extract, said = extract_of(table, own, fields.get("key", ()))
+                extracts.append(extract)
+                faults += [f"[table.{table}]: {fault}" for fault in said]
+                fields = {"files": [], **{k: v for k, v in fields.items() if k in ("key", "null")}}
             tables.append(_table(table, fields))
         except (TypeError, KeyError) as fault:
             faults.append(f"[table.{table}]: {fault}")
-    if form == "csv" and not tables:
-        faults.append("a csv source needs at least one [table.…]")
+    if form in ("csv", "jdbc") and not tables:
+        faults.append(f"a {form} source needs at least one [table.…]")
     if "name" in toml:
         faults += _pattern_faults(str(toml["name"]))
     if faults:
@@ -87,7 +103,7 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     files = () if form == "csv" else _several(toml.get("files", DEFAULT_FILES[form]))
     return Source(
         name, form, str(toml.get("patient_source", name)), tuple(tables), files, toml.get("name"),
-        {**shared, **sql},
+        {**shared, **sql}, toml.get("authority"), server, tuple(extracts),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ BATCH_ROWS = 4_096
 BATCH_BYTES = 32 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1024 * 1024
+LONG_TEXTS = ("raw", "json", "text", "segments")  # the fields of a record that may be long
 
 # What a file of the manifest carries: one row per file that was claimed by a source.
 FILE = T.StructType(
@@ -101,9 +102,7 @@ def _batched(records: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[p
     size = 0
     for record in records:
         rows.append(record)
-        size += (
-            len(record.get("raw") or "") + len(record.get("json") or "") + len(record.get("text") or "") + 200
-        )
+        size += sum(len(record.get(name) or "") for name in LONG_TEXTS) + 200
         if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
             yield _arrow(rows, schema)
             rows, size = [], 0

@@ -66,7 +66,7 @@ def _unaccounted(ctx: Context) -> list[str]:
         .distinct()
     )
     seen = ctx.lake.read("quarantine.record").where("target LIKE 'bronze.%'").select("source", "file_sha256")
-    for table in ("csv_record", "fhir_resource", "note_document", "dicom_object"):
+    for table in ("csv_record", "fhir_resource", "hl7_message", "note_document", "dicom_object"):
         seen = seen.unionByName(ctx.lake.read(f"bronze.{table}").select("source", "file_sha256"))
     objects = ctx.lake.read("ops.batch_manifest").where("rows_merged > 0").count()
     n = files.join(seen.distinct(), on=["source", "file_sha256"], how="left_anti").count()

@@ -217,7 +217,7 @@ def _quarantine(ctx: Context, built: Built) -> None:
     bronze = received(
         *[
             ctx.lake.read(f"bronze.{t}")
-            for t in ("csv_record", "fhir_resource", "note_document", "dicom_object")
+            for t in ("csv_record", "fhir_resource", "hl7_message", "note_document", "dicom_object")
         ]
     )
     aside = reduce(DataFrame.unionByName, built.aside)

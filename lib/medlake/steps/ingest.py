@@ -19,13 +19,18 @@ from medlake.grammar.errors import InputRefusedError, UsageError
 from medlake.sources.declared import Source
 from medlake.sources.dicom import read_objects
 from medlake.sources.fhir import read_resources
+from medlake.sources.hl7 import acknowledgements, read_messages
 from medlake.sources.manifest import UNCLAIMED, keep_new, list_files, unread
 from medlake.sources.notes import read_notes
 from medlake.sources.tables import read_records
+from medlake.steps import databases
 from medlake.steps.context import Context
 from medlake.steps.sources import all_sources
 
-TARGETS = {"csv": "csv_record", "fhir": "fhir_resource", "notes": "note_document", "dicom": "dicom_object"}
+TARGETS = {
+    "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
+    "dicom": "dicom_object",
+}  # fmt: skip
 
 
 def run(ctx: Context) -> Counts:
@@ -34,12 +39,13 @@ def run(ctx: Context) -> Counts:
     if not sources:
         raise UsageError(f"There is no source {ctx.only!r} under conf/sources")
     total, number = Counts(), unfinished(ctx)
-    if number is None:
-        number = planned(ctx, sources)
+    on_files = {n: s for n, s in sources.items() if s.server is None}
+    if number is None and on_files:
+        number = planned(ctx, on_files, is_needed=len(on_files) == len(sources))
     while number is not None:
         total += taken_in(ctx, all_sources(ctx.conf), number)
         number = unfinished(ctx)
-    return total
+    return total + databases.read_all(ctx, sources, _kept_or_refused)
 
 
 def unfinished(ctx: Context) -> int | None:
@@ -50,18 +56,25 @@ def unfinished(ctx: Context) -> int | None:
     return None if row is None or row["batch"] is None else int(row["batch"])
 
 
-def planned(ctx: Context, sources: dict[str, Source]) -> int | None:
-    """Write the new files down as the next batch; its number, or None where nothing is new."""
+def planned(ctx: Context, sources: dict[str, Source], *, is_needed: bool = True) -> int | None:
+    """Write the new files down as the next batch; its number, or None where nothing is new.
+
+    Raises:
+        InputRefusedError: no source has a folder, and one is needed.
+    """
     seen = ctx.lake.read("bronze.landing_file")
     landing = ctx.settings.landing
     folders = [
         (n, str(landing / n)) for n in sources if (landing / n).is_dir()
     ]  # one per source, not per file
+    if not folders and not is_needed:
+        return None
     if not folders:
         raise InputRefusedError(
             f"{landing} has no folder of a known source. Known: {', '.join(sorted(sources))}."
         )
-    last = seen.agg(F.max("batch").alias("batch")).first()
+    batches = seen.select("batch").unionByName(ctx.lake.read("ops.batch").select("batch"))  # databases have some too
+    last = batches.agg(F.max("batch").alias("batch")).first()
     number = int((last["batch"] if last else None) or 0) + 1
     frame = ctx.spark.createDataFrame(folders, "source string, folder string").repartition(len(folders))
     fresh = keep_new(list_files(frame, sources, batch=number), seen).persist(StorageLevel.MEMORY_AND_DISK)
@@ -107,22 +120,30 @@ def _reading(
             files, mine, max_line_bytes=chosen.max_line_bytes, max_span_lines=chosen.max_span_lines
         ),
         "fhir": lambda: read_resources(files, max_line_bytes=chosen.max_line_bytes),
+        "hl7": lambda: read_messages(files, mine, max_bytes=chosen.max_line_bytes),
         "notes": lambda: read_notes(files, mine, max_bytes=chosen.max_line_bytes),
         "dicom": lambda: read_objects(files),
     }
     return lambda: _kept_or_refused(ctx, target, readers[form](), files, number)
 
 
-def _kept_or_refused(ctx: Context, target: str, records: DataFrame, files: DataFrame, number: int) -> Counts:
-    """Append what can be kept to `target`, set the rest aside, and count both."""
+def _kept_or_refused(
+    ctx: Context, target: str, records: DataFrame, files: DataFrame, number: int,
+    *, unseen: DataFrame | None = None, app: str | None = None,
+) -> Counts:  # fmt: skip
+    """Append what can be kept to `target`, set the rest aside, and count both.
+
+    `unseen`: those of the records that are not known yet, where not all are. `app`: who appends, where several do.
+    """
     to = promise(target)
     read = records.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         fit = read.where(F.col("reason_code").isNull())
-        stamped = fit.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
+        kept = fit if unseen is None else unseen
+        stamped = kept.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
         fresh = _unseen(ctx, target, stamped, number) if target == "bronze.dicom_object" else stamped
         counts = _manifest(ctx, read, fresh, files, number)
-        ctx.lake.append(target, fresh.select(*to.columns), txn=(f"medlake/{target}", number))
+        ctx.lake.append(target, fresh.select(*to.columns), txn=(app or f"medlake/{target}", number))
         known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
         refused = read.where(F.col("reason_code").isNotNull())
         with ctx.lock:
@@ -130,6 +151,8 @@ def _kept_or_refused(ctx: Context, target: str, records: DataFrame, files: DataF
             ctx.lake.merge("quarantine.record", aside, keep=True)
             if target == "bronze.csv_record":
                 _columns(ctx, fit, number)
+            if target == "bronze.hl7_message":
+                ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
     finally:
         read.unpersist()
     return counts

@@ -11,6 +11,7 @@ from medlake.clean.judge import Event, mapped_union, typed
 from medlake.doors.settings import Conf
 from medlake.grammar.errors import ConfigError, InputRefusedError
 from medlake.sources.declared import Source, declared
+from medlake.sources.hl7_views import hl7_views
 from medlake.sources.mapping import map_by_sql
 from medlake.sources.views import fhir_views, note_view, table_view
 from medlake.steps.context import Context
@@ -41,10 +42,11 @@ class Mapped:
         self.sources = all_sources(ctx.conf)
         self._views: dict[str, dict[str, DataFrame]] = {}
         self._csv, self._fhir = ctx.lake.read("bronze.csv_record"), ctx.lake.read("bronze.fhir_resource")
-        self._notes = ctx.lake.read("bronze.note_document")
+        self._notes, self._hl7 = ctx.lake.read("bronze.note_document"), ctx.lake.read("bronze.hl7_message")
         present = ctx.lake.read("bronze.landing_file").select("source").distinct()
         self.present = {row["source"] for row in present.limit(10_000).collect()}  # bounded by conf/sources
         self._columns = self._known_columns()
+        self.present |= {source for source, _ in self._columns}  # databases have no files
 
     def _known_columns(self) -> dict[tuple[str, str], list[str]]:
         seen = self.ctx.lake.read("bronze.source_column").orderBy("source", "source_table", "column")
@@ -63,6 +65,8 @@ class Mapped:
         if source.format == "fhir":
             shapes = self.ctx.conf.texts("formats", "fhir", suffix=".ddl")
             return fhir_views(self._fhir, source, shapes)
+        if source.format == "hl7":
+            return hl7_views(self._hl7, source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
         if source.format == "notes":
             return {"note_document": note_view(self._notes, source)}
         return {
