@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from typing import Any
 
@@ -17,7 +17,12 @@ NULL_MARKERS = ("",)
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a CSV-like source; None means: detect it from the file."""
+    """One table of a CSV-like source; None means: detect it from the file.
+
+    `columns`: what each file brings, in order where it has no header. `fixed`: (column, first character from 1,
+    width) of a table without separators. `section`: the first name of the header that opens this table's block,
+    in a file that holds several tables with a blank line between them. `optional`: columns a file may lack.
+    """
 
     name: str
     files: tuple[str, ...]
@@ -27,6 +32,15 @@ class Table:
     encoding: str | None = None
     quote: str = '"'
     null: tuple[str, ...] = NULL_MARKERS
+    columns: tuple[str, ...] = ()
+    header: bool = True
+    fixed: tuple[tuple[str, int, int], ...] = ()
+    section: str | None = None
+    optional: tuple[str, ...] = ()
+
+    def claims(self, file: str) -> bool:
+        """Whether a file below the source's folder holds records of this table."""
+        return any(matches(file, pattern) for pattern in self.files)
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Source:
     files: tuple[str, ...]
     name_pattern: str | None
     mappings: Mapping[str, str]  # silver table → SQL
+    views: Mapping[str, str] = field(default_factory=dict)  # name → SQL over the tables, for the mappings
 
     def claims(self, file: str) -> tuple[str, bool] | None:
         """(table, is a deletion) for a file below the source's folder; None where no pattern fits."""
@@ -50,6 +65,10 @@ class Source:
         if any(matches(file, pattern) for pattern in self.files):
             return self.format, self.format == "fhir" and file.startswith("deleted/")
         return None
+
+    def sections(self, file: str) -> tuple[Table, ...]:
+        """The tables whose blocks a file holds; none where it is a file of one table."""
+        return tuple(t for t in self.tables if t.section and t.claims(file))
 
 
 def matches(file: str, pattern: str) -> bool:
@@ -70,16 +89,19 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     """
     form = str(toml.get("format", "csv"))
     faults = [f"unknown format {form!r}; known: {', '.join(FORMATS)}"] if form not in FORMATS else []
-    known = {"about", "format", "patient_source", "table", "files", "name"}
+    known = {"about", "format", "patient_source", "table", "files", "name", "view"}
     faults += [f"unknown key {key!r}" for key in sorted(set(toml) - known)]
     tables = []
     for table, fields in toml.get("table", {}).items():
         try:
             tables.append(_table(table, fields))
-        except (TypeError, KeyError) as fault:
+        except (TypeError, KeyError, ValueError) as fault:
             faults.append(f"[table.{table}]: {fault}")
+        else:
+            faults += [f"[table.{table}]: {fault}" for fault in _table_faults(tables[-1])]
     if form == "csv" and not tables:
         faults.append("a csv source needs at least one [table.…]")
+    faults += [f"[view.{view}]: needs sql" for view, said in toml.get("view", {}).items() if "sql" not in said]
     if "name" in toml:
         faults += _pattern_faults(str(toml["name"]))
     if faults:
@@ -87,7 +109,7 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     files = () if form == "csv" else _several(toml.get("files", DEFAULT_FILES[form]))
     return Source(
         name, form, str(toml.get("patient_source", name)), tuple(tables), files, toml.get("name"),
-        {**shared, **sql},
+        {**shared, **sql}, {view: str(said["sql"]) for view, said in toml.get("view", {}).items()},
     )  # fmt: skip
 
 
@@ -101,10 +123,26 @@ def _pattern_faults(pattern: str) -> list[str]:
 
 def _table(name: str, fields: Mapping[str, Any]) -> Table:
     given = dict(fields)
-    for several in ("files", "key", "deletes", "null"):
+    for several in ("files", "key", "deletes", "null", "columns", "optional"):
         if several in given:
             given[several] = _several(given[several])
+    if "fixed" in given:
+        given["fixed"] = tuple((n, int(start), int(width)) for n, (start, width) in given["fixed"].items())
+        given.setdefault("header", False)
+        given["columns"] = tuple(n for n, _, _ in given["fixed"])
     return Table(name=name, **given)
+
+
+def _table_faults(table: Table) -> list[str]:
+    faults = []
+    if not table.header and not table.columns:
+        faults.append("a table without header needs columns = […]")
+    if any(start < 1 or width < 1 for _, start, width in table.fixed):
+        faults.append("fixed = { column = [first character from 1, width] }")
+    if table.section and (table.fixed or not table.header):
+        faults.append("a section is known by its header")
+    lost = sorted({*table.key, *table.optional} - set(table.columns)) if not table.header else []
+    return faults + [f"{column} is not among its columns" for column in lost]
 
 
 def _several(value: str | list[str]) -> tuple[str, ...]:
