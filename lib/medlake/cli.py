@@ -77,9 +77,24 @@ for _name, _about, _argument in (
     ("score", "Write the risks back.", None),
     ("evaluate", "Say how good the models are, for whom.", None),
     ("report", "Write the night's page.", None),
-    ("audit", "Check that the counts add up and that no identifier left the restricted zone.", None),
 ):
     _step(_name, _about, _argument)
+
+
+@app.command()
+def audit(
+    conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
+    profile: ProfileOption = "local", dry_run: DryOption = False,
+    reconcile: Annotated[bool, typer.Option("--reconcile", help="Only print what came in and where it is.")] = False,
+    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Of --reconcile.")] = "table",
+) -> None:  # fmt: skip
+    """Check that the counts add up and that no identifier left the restricted zone."""
+    if reconcile:
+        from medlake.steps.reconcile import reconcile as told
+
+        told(Options(conf, lake), form)
+    else:
+        raise typer.Exit(Runner(Options(conf, lake, landing, profile, None, dry_run)).step("audit"))
 
 
 @app.command()
@@ -93,6 +108,46 @@ def sql(
     from medlake.steps.ask import ask
 
     ask(Options(conf, lake), query, form, limit)
+
+
+FormOption = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print it.")]
+SourceOption = Annotated[str | None, typer.Option("--source", help="Of one source only.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Of one reason code only.")]
+quarantine = typer.Typer(help="Records that were set aside: how many and why, one of them whole, a second try.")
+app.add_typer(quarantine, name="quarantine", no_args_is_help=True)
+
+
+@quarantine.command("list")
+def quarantine_list(
+    source: SourceOption = None, reason: ReasonOption = None, form: FormOption = "table",
+    conf: ConfOption = None, lake: LakeOption = None,
+) -> None:  # fmt: skip
+    """Entries by source and reason, counted; no record's text."""
+    from medlake.steps.aside import list_aside
+
+    list_aside(Options(conf, lake), source, reason, form)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="A record_id, or how it begins.")],
+    form: FormOption = "table", conf: ConfOption = None, lake: LakeOption = None,
+) -> None:  # fmt: skip
+    """One entry whole. Restricted: it shows a patient's record as received."""
+    from medlake.steps.aside import show_aside
+
+    show_aside(Options(conf, lake), record_id, form)
+
+
+@quarantine.command("retry")
+def quarantine_retry(
+    source: SourceOption = None, reason: ReasonOption = None,
+    conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
+    profile: ProfileOption = "local",
+) -> None:  # fmt: skip
+    """Read set-aside records again, link and build; what passes by now closes its entry."""
+    options = Options(conf, lake, landing, profile, only=source, reason=reason)
+    raise typer.Exit(Runner(options).retry())
 
 
 @app.command()

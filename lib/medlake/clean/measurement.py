@@ -22,6 +22,7 @@ EVENT = Event(
         "measurement_datetime": "timestamp",
         "value_source_value": "string",
         "unit_source_value": "string",
+        "flag_source_value": "string",
     },
     required=("person_source_value", "measurement_source_value", "measurement_datetime"),
     time="measurement_datetime",

@@ -9,6 +9,8 @@ from pyspark.sql import functions as F
 
 from medlake.grammar.contract import Promise
 
+OPEN, CLOSED = "open", "closed"
+
 
 def received(csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
     """(source, file_sha256, row, raw): every bronze record as it was received."""
@@ -41,19 +43,43 @@ def from_build(
         "reason_codes", F.lit("Broke rules of its table: see reason_codes.").alias("detail"),
         F.coalesce("raw", "mapped_row").alias("raw"), "mapped_row",
     )  # fmt: skip
-    return _finished(rows, F.col("mapped_row"), known, to, batch)
+    told = rows.withColumns({"batch": F.lit(batch), "retry_of": F.lit(None).cast("string")})
+    return _finished(told, F.col("mapped_row"), known, to)
 
 
-def from_reading(refused: DataFrame, target: str, known: DataFrame, to: Promise, *, batch: int) -> DataFrame:
-    """quarantine.record for records that could not be read into `target` (a bronze table)."""
+def from_reading(refused: DataFrame, target: str, known: DataFrame, to: Promise) -> DataFrame:
+    """quarantine.record for records that could not be read into `target` (a bronze table).
+
+    Where an earlier content of the same file held the very same fault, `retry_of` names that entry.
+    """
     rows = refused.select(
         "source", "source_table", F.lit(target).alias("target"), "file", "file_sha256", "row",
-        F.array("reason_code").alias("reason_codes"), "detail", F.coalesce("raw", F.lit("")).alias("raw"),
+        F.array("reason_code").alias("reason_codes"), "detail", F.coalesce("raw", F.lit("")).alias("raw"), "batch",
     )  # fmt: skip
-    return _finished(rows, F.lit(""), known, to, batch)
+    same = ["source", "target", "file", "reason_codes", "raw"]
+    before = known.select(*same, F.col("file_sha256").alias("older"), F.col("record_id").alias("earlier"))
+    told = rows.join(before, on=same, how="left").groupBy(*rows.columns).agg(
+        F.min(F.when(F.col("older") != F.col("file_sha256"), F.col("earlier"))).alias("retry_of")
+    )  # fmt: skip
+    return _finished(told, F.lit(""), known, to)
 
 
-def _finished(rows: DataFrame, told: Column, known: DataFrame, to: Promise, batch: int) -> DataFrame:
+def sent_again(known: DataFrame, files: DataFrame, target: str) -> DataFrame:
+    """The open entries of `target` whose file has come under the same name with another content (`files`)."""
+    newer = files.select("source", "file", F.col("file_sha256").alias("newer"))
+    mine = known.where((F.col("target") == target) & (F.col("status") == OPEN))
+    met = mine.join(newer, on=["source", "file"], how="inner").where(F.col("newer") != F.col("file_sha256"))
+    return met.select(*known.columns).distinct()
+
+
+def closing(entries: DataFrame, *, by: str) -> DataFrame:
+    """The entries as closed ones: nothing leaves the quarantine, its history stays."""
+    return entries.withColumns(
+        {"status": F.lit(CLOSED), "closed_at": F.current_timestamp(), "closed_by": F.lit(by)}
+    ).select(*entries.columns)
+
+
+def _finished(rows: DataFrame, told: Column, known: DataFrame, to: Promise) -> DataFrame:
     where = F.struct("source", "target", "file_sha256", "row", "reason_codes", told.alias("told"))
     named = rows.withColumn("record_id", F.sha2(F.to_json(where), 256)).distinct()
     before = known.select(
@@ -63,8 +89,10 @@ def _finished(rows: DataFrame, told: Column, known: DataFrame, to: Promise, batc
     return joined.withColumns(
         {
             "reason_code": F.col("reason_codes")[0],
-            "batch": F.coalesce("seen_batch", F.lit(batch)),
+            "batch": F.coalesce("seen_batch", "batch"),
             "first_seen_at": F.coalesce("seen_at", F.current_timestamp()),
-            "retry_of": F.lit(None).cast("string"),
+            "status": F.lit(OPEN),
+            "closed_at": F.lit(None).cast("timestamp"),
+            "closed_by": F.lit(None).cast("string"),
         }
     ).select(*to.columns)

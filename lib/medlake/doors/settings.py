@@ -97,7 +97,7 @@ class Conf:
             path = root.joinpath(*parts)
             if path.is_file():
                 try:
-                    merged = _laid_over(merged, tomllib.loads(path.read_text(encoding="utf-8")))
+                    merged = laid_over(merged, tomllib.loads(path.read_text(encoding="utf-8")))
                 except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
                     raise ConfigError(f"conf/{'/'.join(parts)}: {fault}") from fault
         return merged
@@ -138,7 +138,7 @@ def load(conf: Conf, profile: str, **given: Any) -> Settings:
     Raises:
         ConfigError: lists every wrong or missing choice at once.
     """
-    choices = _laid_over(conf.toml("base.toml"), conf.toml(f"{profile}.toml"))
+    choices = laid_over(conf.toml("base.toml"), conf.toml(f"{profile}.toml"))
     choices |= {name: value for name, value in given.items() if value is not None}
     choices["profile"] = profile
     if "MEDLAKE_KEY_FILE" in os.environ:
@@ -187,9 +187,10 @@ def write_key(path: Path) -> None:
         out.write(secrets.token_hex(KEY_BYTES) + "\n")
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two TOML trees as one: a table is merged key by key, of anything else `above` wins."""
     merged = dict(below)
     for name, value in above.items():
         nested = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _laid_over(merged[name], value) if nested else value
+        merged[name] = laid_over(merged[name], value) if nested else value
     return merged

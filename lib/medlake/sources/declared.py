@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import translate
 from typing import Any
 
@@ -22,7 +22,12 @@ SERVER_KEYS = {"url", "user", "password", "password_env", "password_file"}
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a CSV-like source; None means: detect it from the file."""
+    """One table of a CSV-like source; None means: detect it from the file.
+
+    `columns`: what each file brings, in order where it has no header. `fixed`: (column, first character from 1,
+    width) of a table without separators. `section`: the first name of the header that opens this table's block,
+    in a file that holds several tables with a blank line between them. `optional`: columns a file may lack.
+    """
 
     name: str
     files: tuple[str, ...]
@@ -32,6 +37,15 @@ class Table:
     encoding: str | None = None
     quote: str = '"'
     null: tuple[str, ...] = NULL_MARKERS
+    columns: tuple[str, ...] = ()
+    header: bool = True
+    fixed: tuple[tuple[str, int, int], ...] = ()
+    section: str | None = None
+    optional: tuple[str, ...] = ()
+
+    def claims(self, file: str) -> bool:
+        """Whether a file below the source's folder holds records of this table."""
+        return any(matches(file, pattern) for pattern in self.files)
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,7 @@ class Source:
     authority: str | None = None  # hl7: whose identifier of PID-3 (component 4) is the patient's key
     server: Server | None = None  # jdbc: where to ask
     extracts: tuple[Extract, ...] = ()  # jdbc: what to ask for, one per table
+    views: Mapping[str, str] = field(default_factory=dict)  # name → SQL over the tables, for the mappings
 
     def claims(self, file: str) -> tuple[str, bool] | None:
         """(table, is a deletion) for a file below the source's folder; None where no pattern fits."""
@@ -58,6 +73,10 @@ class Source:
         if any(matches(file, pattern) for pattern in self.files):
             return self.format, self.format == "fhir" and file.startswith("deleted/")
         return None
+
+    def sections(self, file: str) -> tuple[Table, ...]:
+        """The tables whose blocks a file holds; none where it is a file of one table."""
+        return tuple(t for t in self.tables if t.section and t.claims(file))
 
 
 def matches(file: str, pattern: str) -> bool:
@@ -78,7 +97,7 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     """
     form = str(toml.get("format", "csv"))
     faults = [f"unknown format {form!r}; known: {', '.join(FORMATS)}"] if form not in FORMATS else []
-    known = {"about", "format", "patient_source", "table", "files", "name", "authority"} | SERVER_KEYS
+    known = {"about", "format", "patient_source", "table", "files", "name", "authority", "view"} | SERVER_KEYS
     faults += [f"unknown key {key!r}" for key in sorted(set(toml) - known)]
     tables, extracts = [], []
     server, said = server_of(toml) if form == "jdbc" else (None, [])
@@ -92,10 +111,13 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
                 faults += [f"[table.{table}]: {fault}" for fault in said]
                 fields = {"files": [], **{k: v for k, v in fields.items() if k in ("key", "null")}}
             tables.append(_table(table, fields))
-        except (TypeError, KeyError) as fault:
+        except (TypeError, KeyError, ValueError) as fault:
             faults.append(f"[table.{table}]: {fault}")
+        else:
+            faults += [] if form == "jdbc" else [f"[table.{table}]: {fault}" for fault in _table_faults(tables[-1])]
     if form in ("csv", "jdbc") and not tables:
         faults.append(f"a {form} source needs at least one [table.…]")
+    faults += [f"[view.{view}]: needs sql" for view, said in toml.get("view", {}).items() if "sql" not in said]
     if "name" in toml:
         faults += _pattern_faults(str(toml["name"]))
     if faults:
@@ -104,6 +126,7 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     return Source(
         name, form, str(toml.get("patient_source", name)), tuple(tables), files, toml.get("name"),
         {**shared, **sql}, toml.get("authority"), server, tuple(extracts),
+        {view: str(said["sql"]) for view, said in toml.get("view", {}).items()},
     )  # fmt: skip
 
 
@@ -117,10 +140,26 @@ def _pattern_faults(pattern: str) -> list[str]:
 
 def _table(name: str, fields: Mapping[str, Any]) -> Table:
     given = dict(fields)
-    for several in ("files", "key", "deletes", "null"):
+    for several in ("files", "key", "deletes", "null", "columns", "optional"):
         if several in given:
             given[several] = _several(given[several])
+    if "fixed" in given:
+        given["fixed"] = tuple((n, int(start), int(width)) for n, (start, width) in given["fixed"].items())
+        given.setdefault("header", False)
+        given["columns"] = tuple(n for n, _, _ in given["fixed"])
     return Table(name=name, **given)
+
+
+def _table_faults(table: Table) -> list[str]:
+    faults = []
+    if not table.header and not table.columns:
+        faults.append("a table without header needs columns = […]")
+    if any(start < 1 or width < 1 for _, start, width in table.fixed):
+        faults.append("fixed = { column = [first character from 1, width] }")
+    if table.section and (table.fixed or not table.header):
+        faults.append("a section is known by its header")
+    lost = sorted({*table.key, *table.optional} - set(table.columns)) if not table.header else []
+    return faults + [f"{column} is not among its columns" for column in lost]
 
 
 def _several(value: str | list[str]) -> tuple[str, ...]:

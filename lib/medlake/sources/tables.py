@@ -1,38 +1,26 @@
-"""Table files (CSV, TSV, JSON lines, Parquet) → bronze.csv_record: by header name, every value as text."""
+"""Table files (CSV, TSV, fixed width, JSON lines, Parquet) → bronze.csv_record: by name, every value as text."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from medlake.sources.declared import Source, Table
+from medlake.sources.delimited import Dialect, Lookahead, dialect, fields_of, record_of, text_fault
 from medlake.sources.reading import Refused, digest, lines, opened, per_file, refused
 
 PAYLOAD = [
     T.StructField("record", T.MapType(T.StringType(), T.StringType()), True),
     T.StructField("is_deletion", T.BooleanType(), True),
 ]
-SEPARATORS = (",", ";", "\t", "|")
 SNIFFED_LINES = 200
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How one file reads, declared or detected."""
-
-    encoding: str
-    separator: str
-    quote: str
-    null: frozenset[str]
 
 
 def read_records(
@@ -46,15 +34,17 @@ def read_records(
 
     def read(file: dict[str, Any]) -> Iterator[dict[str, Any]]:
         table = tables[file["source"], file["source_table"]]
+        parts = sources[file["source"]].sections(file["file"]) if table.section else ()
         bare = file["file"].removesuffix(".gz")
         if bare.endswith((".json", ".jsonl", ".ndjson")):
             records = _json_lines(file["uri"], max_line_bytes)
         elif bare.endswith(".parquet"):
             records = _parquet(file["uri"])
         else:
-            records = _delimited(file["uri"], table, max_line_bytes, max_span_lines)
+            records = text_records(file["uri"], table, parts, max_line_bytes, max_span_lines)
         for record in records:
-            yield _keyed({**record, "is_deletion": file["is_deletion"]}, table)
+            owner = tables[file["source"], record.get("source_table", table.name)]
+            yield _keyed({**record, "is_deletion": file["is_deletion"]}, owner)
 
     return per_file(files, read, PAYLOAD)
 
@@ -66,149 +56,129 @@ def _keyed(record: dict[str, Any], table: Table) -> dict[str, Any]:
     if not absent:
         return record
     raw = json.dumps(record["record"], ensure_ascii=False).encode()
-    return refused(record["row"], raw, "key_missing", f"No value for the key ({', '.join(absent)}).")
+    fault = refused(record["row"], raw, "key_missing", f"No value for the key ({', '.join(absent)}).")
+    return {**fault, "source_table": table.name}
 
 
-def _delimited(uri: str, table: Table, max_bytes: int, max_span: int) -> Iterator[dict[str, Any]]:
+def text_records(
+    uri: str, table: Table, parts: Sequence[Table], max_bytes: int, max_span: int
+) -> Iterator[dict[str, Any]]:
+    """The records of one text file, in the layout that its table declares. `parts`: the tables of its sections.
+
+    Raises:
+        Refused: the file as a whole cannot be read.
+    """
+    stream, form = _started(uri, table, max_bytes)
+    if parts:
+        yield from _sections(stream, parts, form, max_bytes, max_span)
+        return
+    header = list(table.columns)
+    if table.header:
+        _, first = next(stream)
+        header = _header(first, table, form)
+    for number, line in stream:
+        if not line.strip():
+            continue
+        if table.fixed:
+            yield _cut(number, line, table, form, max_bytes)
+        else:
+            yield record_of(number, line, stream, header, form, max_bytes, max_span)
+
+
+def _started(uri: str, table: Table, max_bytes: int) -> tuple[Lookahead, Dialect]:
     source = lines(uri, max_bytes=max_bytes)
     head = list(islice(source, SNIFFED_LINES))
     if head and head[0][1][:2] in UTF16:
         raise Refused("encoding", 'UTF-16 text: declare encoding = "utf-16" or convert it to UTF-8.')
-    form = dialect(table, [line for _, line in head])
-    stream = _Lookahead(chain(head, source))
-    _, first = next(stream)
-    header = _fields(first.removeprefix(b"\xef\xbb\xbf").decode(form.encoding, errors="replace"), form)
-    if header is None:
+    if head:
+        head[0] = (1, head[0][1].removeprefix(b"\xef\xbb\xbf"))
+    return Lookahead(chain(head, source)), dialect(table, [line for _, line in head])
+
+
+def _header(line: bytes, table: Table, form: Dialect) -> list[str]:
+    """The names of the columns: no blanks around them, in the spelling that the declaration uses."""
+    names = fields_of(line.decode(form.encoding, errors="replace"), form)
+    if names is None:
         raise Refused("unclosed_quote", "The header has a quote that does not close.")
-    for number, line in stream:
-        if line.strip():
-            yield _record(number, line, stream, header, form, max_bytes, max_span)
+    known = {name.casefold(): name for name in (*table.columns, *table.key, *table.optional)}
+    header = [known.get(name.strip().casefold(), name.strip()) for name in names]
+    if len({name.casefold() for name in header}) < len(header):
+        raise Refused("header_duplicate", "The header names a column twice.")
+    return header
 
 
-def _record(
-    number: int,
-    line: bytes,
-    stream: _Lookahead,
-    header: list[str],
-    form: Dialect,
-    max_bytes: int,
-    max_span: int,
-) -> dict[str, Any]:
-    if len(line) > max_bytes:
-        return refused(
-            number, line[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
-        )
-    quote = form.quote.encode()
-    if quote and line.count(quote) % 2:
-        return _spanning(number, line, stream, header, form, max_span)
-    return _whole(number, line, header, form)
+def header_of(uri: str, table: Table, parts: Sequence[Table], max_bytes: int) -> dict[str, list[str]]:
+    """Source table → the columns that a text or Parquet file brings; empty where no header tells them.
 
-
-def _spanning(
-    number: int, line: bytes, stream: _Lookahead, header: list[str], form: Dialect, max_span: int
-) -> dict[str, Any]:
-    """A record whose quoted value runs over several lines; if they do not make a sound record, its first line
-    alone is refused and the others are read again: a quote that never closes takes no neighbour along.
+    Raises:
+        Refused: the header cannot be read.
     """
-    more = stream.until_closed(line, form.quote.encode(), max_span)
-    if more is not None:
-        record = _whole(number, b"\n".join([line, *[text for _, text in more]]), header, form)
-        if not record.get("reason_code"):
-            return record
-        stream.put_back(more)
-    return refused(number, line, "unclosed_quote", "A quote opens and does not close.")
+    if uri.removesuffix(".gz").endswith(".parquet"):
+        with opened(uri) as handle:
+            return {table.name: list(pq.read_schema(handle).names)}
+    if not table.header or uri.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
+        return {}
+    stream, form = _started(uri, table, max_bytes)
+    if not parts:
+        first = next(stream, None)
+        return {table.name: _header(first[1], table, form)} if first else {}
+    return {part.name: header for _, _, part, header in _blocks(stream, parts, form) if part and header}
 
 
-def _whole(number: int, line: bytes, header: list[str], form: Dialect) -> dict[str, Any]:
-    fault = _text_fault(line, form)
+def _blocks(
+    stream: Lookahead, parts: Sequence[Table], form: Dialect
+) -> Iterator[tuple[int, bytes, Table | None, list[str] | None]]:
+    """(number, line, table, header) of each line that is no blank; the header stands at its own line only."""
+    opens, part = True, None
+    for number, line in stream:
+        if not line.decode(form.encoding, errors="replace").replace(form.separator, "").strip():
+            opens = True
+            continue
+        header = None
+        if opens:
+            fields = fields_of(line.decode(form.encoding, errors="replace"), form) or [""]
+            part = next((p for p in parts if p.section == fields[0].strip()), None)
+            header = _header(line, part, form) if part else None
+            opens = False
+        yield number, line, part, header
+
+
+def _sections(
+    stream: Lookahead, parts: Sequence[Table], form: Dialect, max_bytes: int, max_span: int
+) -> Iterator[dict[str, Any]]:
+    """Blocks of one file, a blank line between them; a block that no table declares is set aside line by line."""
+    columns: list[str] = []
+    for number, line, part, header in _blocks(stream, parts, form):
+        if part is None:
+            yield refused(number, line, "section_unknown", "No table of the source declares this block.")
+        elif header is not None:
+            columns = header
+        else:
+            record = record_of(number, line, stream, columns, form, max_bytes, max_span)
+            yield {**record, "source_table": part.name}
+
+
+def _cut(number: int, line: bytes, table: Table, form: Dialect, max_bytes: int) -> dict[str, Any]:
+    """A record whose columns stand at fixed places, counted in characters; padding is not part of a value."""
+    fault = text_fault(line, form) or _width_fault(line.decode(form.encoding), table)
+    if len(line) > max_bytes:
+        fault = "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
     if fault:
-        return refused(number, line, *fault)
+        return refused(number, line[:max_bytes], *fault)
     text = line.decode(form.encoding)
-    values = _fields(text, form)
-    if values is None:
-        return refused(number, line, "unclosed_quote", "A quote opens and does not close.")
-    if values == header:
-        return refused(number, line, "second_header", "The header stands again among the records.")
-    if len(values) != len(header):
-        code = "too_few_fields" if len(values) < len(header) else "too_many_fields"
-        return refused(number, line, code, f"{len(values)} fields, the header has {len(header)}.")
-    record = {k: None if v.strip() in form.null else v for k, v in zip(header, values, strict=True)}
+    values = {name: text[start - 1 : start - 1 + width].strip() for name, start, width in table.fixed}
+    record = {name: None if value in form.null else value for name, value in values.items()}
     return {"row": number, "row_hash": digest(line), "record": record}
 
 
-def _text_fault(line: bytes, form: Dialect) -> tuple[str, str] | None:
-    if b"\x00" in line:
-        return "nul_byte", "A NUL byte stands in the text."
-    try:
-        line.decode(form.encoding)
-    except UnicodeDecodeError as fault:
-        return "encoding", f"Byte {fault.start} is not valid {form.encoding}."
+def _width_fault(text: str, table: Table) -> tuple[str, str] | None:
+    end = max(start - 1 + width for _, start, width in table.fixed)
+    if text[end:].strip():
+        return "line_too_wide", f"Text stands behind the last column, which ends at character {end}."
+    needed = [start for name, start, _ in table.fixed if name not in table.optional]
+    if len(text) < max(needed, default=0):
+        return "line_too_short", f"{len(text)} characters; the last column starts at {max(needed)}."
     return None
-
-
-def _fields(text: str, form: Dialect) -> list[str] | None:
-    """The fields of one record, line breaks inside quotes kept; None where its quotes do not close."""
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE
-    parts = text.splitlines(keepends=True) if "\n" in text else [text]
-    reader = csv.reader(
-        parts, delimiter=form.separator, quotechar=form.quote or None, quoting=quoting, strict=True
-    )
-    try:
-        rows = list(reader)
-    except csv.Error:
-        return None
-    return rows[0] if len(rows) == 1 else None
-
-
-def dialect(table: Table, head: list[bytes]) -> Dialect:
-    """What the table declares; the rest from the file's first lines.
-
-    The separator is the one that splits the header most often; text that is mostly no UTF-8 where it is
-    not ASCII is Windows-1252 (a superset of printable Latin-1).
-    """
-    strange = [line for line in head if not line.isascii()]
-    broken = sum(1 for line in strange if not _is_utf8(line))
-    encoding = table.encoding or ("cp1252" if broken * 2 > len(strange) else "utf-8")
-    header = head[0].decode(encoding, errors="replace") if head else ""
-    separator = table.separator or max(SEPARATORS, key=header.count)
-    return Dialect(encoding, separator, table.quote, frozenset({"", *table.null}))
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-class _Lookahead:
-    """Numbered lines with a way back: a quote that never closes must not swallow the records after it."""
-
-    def __init__(self, source: Iterator[tuple[int, bytes]]) -> None:
-        self._source = source
-        self._back: list[tuple[int, bytes]] = []
-
-    def __iter__(self) -> _Lookahead:
-        return self
-
-    def __next__(self) -> tuple[int, bytes]:
-        return self._back.pop(0) if self._back else next(self._source)
-
-    def put_back(self, taken: list[tuple[int, bytes]]) -> None:
-        """The lines will be read again."""
-        self._back = taken + self._back
-
-    def until_closed(self, line: bytes, quote: bytes, max_span: int) -> list[tuple[int, bytes]] | None:
-        """The lines that close the quote opened in `line`, or None (and all of them put back)."""
-        open_quotes, taken = line.count(quote), []
-        for number, following in islice(self, max_span):
-            taken.append((number, following))
-            open_quotes += following.count(quote)
-            if open_quotes % 2 == 0:
-                return taken
-        self.put_back(taken)
-        return None
 
 
 def _json_lines(uri: str, max_bytes: int) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "ingest", "link", "build", "features", "cluster", "associate",
-    "train", "score", "evaluate", "report", "audit",
+    "train", "score", "evaluate", "report", "audit", "retry",
 )  # fmt: skip
 
 

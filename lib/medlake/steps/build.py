@@ -31,7 +31,7 @@ from medlake.clean.judge import (
     vault_keys,
     with_known_visit,
 )  # fmt: skip
-from medlake.clean.quarantine import from_build, received
+from medlake.clean.quarantine import OPEN, closing, from_build, received
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
@@ -211,7 +211,7 @@ def _uid_map(ctx: Context) -> None:
 
 
 def _quarantine(ctx: Context, built: Built) -> None:
-    """quarantine.record: tonight's rows of the tables built; what is fit by now leaves it."""
+    """quarantine.record: tonight's rows of the tables built; what is fit by now is closed, and stays as history."""
     if not built.aside:
         return
     bronze = received(
@@ -223,7 +223,11 @@ def _quarantine(ctx: Context, built: Built) -> None:
     aside = reduce(DataFrame.unionByName, built.aside)
     known, to = ctx.lake.read("quarantine.record"), promise("quarantine.record")
     rows = from_build(aside, bronze, known, to, batch=ctx.night.number)
-    ctx.lake.merge("quarantine.record", rows, scope=F.col("target").isin(built.tables))
+    rows = rows.localCheckpoint()
+    was = known.where(F.col("target").isin(built.tables) & (F.col("status") == OPEN))
+    gone = was.join(rows.select("record_id"), on="record_id", how="left_anti").select(*to.columns)
+    over = closing(gone, by=f"night {ctx.night.number}: fit, replaced or deleted by now")
+    ctx.lake.merge("quarantine.record", rows.unionByName(over), keep=True)
 
 
 def units(ctx: Context) -> DataFrame:

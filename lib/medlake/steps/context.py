@@ -52,12 +52,21 @@ class Context:
     key: bytes
     progress: Progress
     only: str | None = None  # a source, table, layer or model that the command named
+    reason: str | None = None  # a reason code that the command named
     faults: list[str] = field(default_factory=list)  # input refused in this step; others went on
+    refusals: dict[tuple[str, str], str] = field(default_factory=dict)  # (source, subject) → the sentence
     lock: threading.Lock = field(default_factory=threading.Lock)  # one writer per table: for shared ones
 
     def say(self, text: str) -> None:
         """Tell the person who watches."""
         self.progress.say(text)
+
+    def refuse(self, source: str, subject: str, said: str) -> None:
+        """Write a source's refusal down once; the step ends as `refused` and the others go on."""
+        with self.lock:
+            if f"{source}: {said}" not in self.faults:
+                self.faults.append(f"{source}: {said}")
+            self.refusals[source, subject] = said
 
     def side_by_side(self, work: Iterable[Callable[[], T]], *, threads: int = 3) -> list[T]:
         """Run independent Spark jobs at once; results in order, the first error is raised."""

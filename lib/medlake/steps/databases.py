@@ -71,7 +71,7 @@ def _read_table(ctx: Context, source: Source, database: Database, extract: Extra
         ctx.say(f"ingest: {source.name}.{extract.name}: {n:,} rows read, {n_news:,} new or changed")
         if n_news:  # without news no table gets a new version, and the steps after it have nothing to do
             app = f"medlake/{BRONZE}/{source.name}/{extract.name}"
-            counts = write(ctx, BRONZE, records, _place(ctx, source, extract), number, unseen=changed, app=app)
+            counts = write(ctx, BRONZE, records, _place(ctx, source, extract), number, new=changed, app=app)
         else:
             counts = Counts(rows_in=n, quarantined=n_bad, merged=n - n_bad)
         changed.unpersist()

@@ -12,12 +12,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from medlake.clean.quarantine import from_reading
+from medlake.clean.quarantine import closing, from_reading, sent_again
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import InputRefusedError, UsageError
 from medlake.sources.declared import Source
 from medlake.sources.dicom import read_objects
+from medlake.sources.drift import missing_columns, new_columns
 from medlake.sources.fhir import read_resources
 from medlake.sources.hl7 import acknowledgements, read_messages
 from medlake.sources.manifest import UNCLAIMED, keep_new, list_files, unread
@@ -77,19 +78,49 @@ def planned(ctx: Context, sources: dict[str, Source], *, is_needed: bool = True)
     last = batches.agg(F.max("batch").alias("batch")).first()
     number = int((last["batch"] if last else None) or 0) + 1
     frame = ctx.spark.createDataFrame(folders, "source string, folder string").repartition(len(folders))
-    fresh = keep_new(list_files(frame, sources, batch=number), seen).persist(StorageLevel.MEMORY_AND_DISK)
+    found = keep_new(list_files(frame, sources, batch=number), seen).persist(StorageLevel.MEMORY_AND_DISK)
+    fresh = found
     try:
+        held = _held(ctx, fresh, sources)
+        fresh = fresh.where(~F.col("source").isin(held)) if held else fresh
         by_table = fresh.groupBy("source", "source_table").agg(F.count("*").alias("n"))
         counts = {(r["source"], r["source_table"]): int(r["n"]) for r in by_table.limit(100_000).collect()}
         if counts:
             ctx.lake.append("bronze.landing_file", fresh, txn=("medlake/landing_file", number))
     finally:
-        fresh.unpersist()
+        found.unpersist()
     lost = sum(n for (_, table), n in counts.items() if table == UNCLAIMED)
     ctx.say(f"ingest: {sum(counts.values()) - lost:,} new files of {len({s for s, _ in counts})} sources")
     if lost:
         ctx.say(f"ingest: {lost:,} files fit no pattern of their source and were not read")
     return number if counts else None
+
+
+def _held(ctx: Context, files: DataFrame, sources: dict[str, Source]) -> list[str]:
+    """The sources whose new files lack columns that are needed: nothing of them is taken in until that is settled."""
+    tables = {n: s for n, s in sources.items() if s.format == "csv"}
+    if not tables:
+        return []
+    lacking = missing_columns(files, tables, max_line_bytes=ctx.settings.ingest.max_line_bytes)
+    rows = lacking.orderBy("source", "source_table", "column").limit(10_000).collect()  # bounded by conf
+    _write_drift(ctx, [(r["source"], r["source_table"], r["column"], "missing") for r in rows])
+    for source, table in dict.fromkeys((r["source"], r["source_table"]) for r in rows):
+        mine = [r for r in rows if (r["source"], r["source_table"]) == (source, table)]
+        names = ", ".join(r["column"] + (f" (renamed to {r['perhaps']}?)" if r["perhaps"] else "") for r in mine)
+        ctx.refuse(
+            source, table,
+            f"{mine[0]['n_files']} new file(s) of table {table} lack the column(s) {names}. Nothing of {source} was "
+            f"taken in. Correct the file, or take it out of the landing folder {source}/, or change "
+            f"conf/sources/{source}: the mapping that reads the column, or key, columns and optional of the table.",
+        )  # fmt: skip
+    return sorted({r["source"] for r in rows})
+
+
+def _write_drift(ctx: Context, found: list[tuple[str, str, str, str]]) -> None:
+    if found:
+        rows = [(ctx.night.number, *row) for row in found]
+        frame = ctx.spark.createDataFrame(rows, promise("ops.source_drift").schema)
+        ctx.lake.merge("ops.source_drift", frame, keep=True)
 
 
 def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
@@ -114,6 +145,11 @@ def _reading(
     files = batch.where(F.col("source").isin(list(mine)))
     files = files.repartition(ctx.spark.sparkContext.defaultParallelism * 4, "file_sha256")
     target = f"bronze.{TARGETS[form]}"
+    return lambda: _kept_or_refused(ctx, target, reading(ctx, mine, files, form), files, number)
+
+
+def reading(ctx: Context, mine: dict[str, Source], files: DataFrame, form: str) -> DataFrame:
+    """The records of files of one format, each with its place and, where it cannot be kept, its reason."""
     chosen = ctx.settings.ingest
     readers: dict[str, Callable[[], DataFrame]] = {
         "csv": lambda: read_records(
@@ -124,31 +160,32 @@ def _reading(
         "notes": lambda: read_notes(files, mine, max_bytes=chosen.max_line_bytes),
         "dicom": lambda: read_objects(files),
     }
-    return lambda: _kept_or_refused(ctx, target, readers[form](), files, number)
+    return readers[form]()
 
 
 def _kept_or_refused(
     ctx: Context, target: str, records: DataFrame, files: DataFrame, number: int,
-    *, unseen: DataFrame | None = None, app: str | None = None,
+    *, new: DataFrame | None = None, app: str | None = None,
 ) -> Counts:  # fmt: skip
     """Append what can be kept to `target`, set the rest aside, and count both.
 
-    `unseen`: those of the records that are not known yet, where not all are. `app`: who appends, where several do.
+    `new`: those of the records that are not known yet, where not all are. `app`: who appends, where several do.
     """
     to = promise(target)
     read = records.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         fit = read.where(F.col("reason_code").isNull())
-        kept = fit if unseen is None else unseen
+        kept = fit if new is None else new
         stamped = kept.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
-        fresh = _unseen(ctx, target, stamped, number) if target == "bronze.dicom_object" else stamped
+        fresh = unseen(ctx, target, stamped, number) if target == "bronze.dicom_object" else stamped
         counts = _manifest(ctx, read, fresh, files, number)
         ctx.lake.append(target, fresh.select(*to.columns), txn=(app or f"medlake/{target}", number))
         known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
         refused = read.where(F.col("reason_code").isNotNull())
         with ctx.lock:
-            aside = from_reading(refused, target, known, quarantine, batch=number)
-            ctx.lake.merge("quarantine.record", aside, keep=True)
+            aside = from_reading(refused, target, known, quarantine)
+            over = closing(sent_again(known, files, target), by=f"batch {number}: the file was sent again")
+            ctx.lake.merge("quarantine.record", aside.unionByName(over), keep=True)
             if target == "bronze.csv_record":
                 _columns(ctx, fit, number)
             if target == "bronze.hl7_message":
@@ -158,9 +195,13 @@ def _kept_or_refused(
     return counts
 
 
-def _unseen(ctx: Context, target: str, objects: DataFrame, number: int) -> DataFrame:
-    """DICOM objects that are not here yet: the same object re-sent, moved or zipped keeps its content."""
-    known = ctx.lake.read(target).where(F.col("batch") < number)
+def unseen(ctx: Context, target: str, objects: DataFrame, number: int | None) -> DataFrame:
+    """DICOM objects that are not here yet: the same object re-sent, moved or zipped keeps its content.
+
+    `number`: only batches before it count as here; None: all.
+    """
+    here = ctx.lake.read(target)
+    known = here if number is None else here.where(F.col("batch") < number)
     place = F.struct("source", "file", "row")
     first = objects.groupBy("sop_instance_uid", "content_sha256").agg(F.min(place).alias("first"))
     once = objects.join(first, on=["sop_instance_uid", "content_sha256"], how="inner").where(
@@ -171,9 +212,18 @@ def _unseen(ctx: Context, target: str, objects: DataFrame, number: int) -> DataF
 
 def _columns(ctx: Context, fit: DataFrame, number: int) -> None:
     """Remember which columns the tables have brought."""
-    known = ctx.lake.read("bronze.source_column").select("source", "source_table", "column")
+    brought = ctx.lake.read("bronze.source_column")
+    known = brought.select("source", "source_table", "column")
     seen = fit.select("source", "source_table", F.explode(F.map_keys("record")).alias("column")).distinct()
     new = seen.join(known, on=["source", "source_table", "column"], how="left_anti")
+    drift = new_columns(seen, brought.where(F.col("batch") < number).select(*known.columns))
+    rows = drift.orderBy(*known.columns).limit(1_000).collect()  # bounded by the columns of the sources
+    _write_drift(ctx, [(r["source"], r["source_table"], r["column"], "new") for r in rows])
+    for source, table in dict.fromkeys((r["source"], r["source_table"]) for r in rows):
+        names = [r["column"] for r in rows if (r["source"], r["source_table"]) == (source, table)]
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        said = f"{', '.join(names[:10])}{more}"
+        ctx.say(f"ingest: {source}.{table} brings new columns, kept and not read by any mapping: {said}")
     ctx.lake.merge("bronze.source_column", new.withColumn("batch", F.lit(number)), keep=True)
 
 

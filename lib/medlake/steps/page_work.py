@@ -10,17 +10,17 @@ from medlake.grammar.contract import all_promises
 from medlake.report import operations
 from medlake.report.content import Change, Intake, Refusal, SetAside, StepRun, TableVersion
 from medlake.steps.context import Context
+from medlake.steps.sources import source_toml
 
 
 def work(ctx: Context) -> dict[str, Any]:
     """The fields of PageContent about the night's work, by name."""
     night, runs = ctx.night.number, ctx.lake.read("ops.run")
     about = {
-        n: str(ctx.conf.toml("sources", n, "source.toml").get("about", ""))
-        for n in ctx.conf.folders("sources")
+        n: str(source_toml(ctx.conf, n)[0].get("about", "")) for n in ctx.conf.folders("sources")
     }
     intake = operations.intake(ctx.lake.read("ops.batch_manifest"), night).collect()
-    set_aside = operations.set_aside(ctx.lake.read("quarantine.record")).collect()
+    set_aside = operations.set_aside(ctx.lake.read("quarantine.record").where("status = 'open'")).collect()
     refusals = operations.refusals(ctx.lake.read("ops.source_fault"), night).collect()
     steps = operations.steps(runs, night).collect()
     return {

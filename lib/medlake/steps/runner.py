@@ -16,6 +16,7 @@ from medlake.doors import session
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts, Lease, Ledger, Night, now
 from medlake.doors.settings import Conf, load, read_key
+from medlake.grammar.contract import promise
 from medlake.grammar.errors import ConfigError, InputRefusedError, MedlakeError, UsageError
 from medlake.steps import STEPS
 from medlake.steps.context import Context, Progress, conf_digest
@@ -32,6 +33,7 @@ class Options:
     from_step: str | None = None
     dry_run: bool = False
     only: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,18 @@ class Runner:
             return 0
         return self._hold(lambda ctx, ledger: self._one(ctx, ledger, plan, forced=True))
 
+    def retry(self) -> int:
+        """Read quarantined records again, then link and build: what passes by now closes its entry."""
+
+        def work(ctx: Context, ledger: Ledger) -> int:
+            worst = 0
+            for name in ("retry", "link", "build"):
+                ctx.only = self.options.only if name == "retry" else None
+                worst = max(worst, self._one(ctx, ledger, Plan(name, (), 0), forced=True))
+            return worst
+
+        return self._hold(work)
+
     def _hold(self, work: Callable[[Context, Ledger], int]) -> int:
         key = read_key(self.settings.key_file)
         left = self.lease.acquire()
@@ -105,7 +119,7 @@ class Runner:
                 started = datetime.fromisoformat(left["started_at"])
                 ledger.attempted(left["night_id"], left["step"], left["attempt"], "killed", started)
             ctx = Context(spark, lake, self.settings, self.conf, self._tonight(ledger), key, self.progress)
-            ctx.only = self.options.only
+            ctx.only, ctx.reason = self.options.only, self.options.reason
             return work(ctx, ledger)
         finally:
             self.lease.release()
@@ -163,12 +177,14 @@ class Runner:
     ) -> int:
         ctx.lake.take_activity()
         ctx.faults.clear()
+        ctx.refusals.clear()
         may_skip = not forced and plan.step not in ("ingest", "report", "audit")
         if may_skip and ledger.unchanged(plan.step, ctx.night.as_of):
             ledger.wrote(ctx.night, plan.step, started, Counts(), "unchanged")
             ctx.say(f"{plan.step}: nothing changed since the last night")
             return 0
         counts = STEPS[plan.step]()(ctx).checked(plan.step)
+        self._write_refusals(ctx)
         code = InputRefusedError.exit_code if ctx.faults else 0
         status = "refused" if ctx.faults else "done"
         changed = ledger.wrote(ctx.night, plan.step, started, counts, status, code)
@@ -180,6 +196,14 @@ class Runner:
         for fault in ctx.faults:
             ctx.say(f"{plan.step}: refused: {fault}")
         return code
+
+    @staticmethod
+    def _write_refusals(ctx: Context) -> None:
+        """ops.source_fault: which sources this step refused, and why."""
+        rows = [(ctx.night.number, source, subject, said) for (source, subject), said in ctx.refusals.items()]
+        if rows:
+            frame = ctx.spark.createDataFrame(rows, promise("ops.source_fault").schema)
+            ctx.lake.merge("ops.source_fault", frame, keep=True)
 
     def _dry_run(self) -> int:
         for plan in self.plans:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.judge import Event, mapped_union, typed
-from medlake.doors.settings import Conf
+from medlake.doors.settings import Conf, laid_over
 from medlake.grammar.errors import ConfigError, InputRefusedError
-from medlake.sources.declared import Source, declared
+from medlake.sources.declared import Source, Table, declared
 from medlake.sources.hl7_views import hl7_views
 from medlake.sources.mapping import map_by_sql
 from medlake.sources.views import fhir_views, note_view, table_view
@@ -25,13 +26,30 @@ def all_sources(conf: Conf) -> dict[str, Source]:
     """
     found = {}
     for name in conf.folders("sources"):
-        toml = conf.toml("sources", name, "source.toml")
+        toml, ready = source_toml(conf, name)
         shared = conf.texts("formats", str(toml.get("format", "csv")), suffix=".sql")
-        found[name] = declared(name, toml, conf.texts("sources", name, suffix=".sql"), shared)
+        found[name] = declared(name, toml, {**ready, **conf.texts("sources", name, suffix=".sql")}, shared)
     unknown = sorted({s.patient_source for s in found.values()} - set(found))
     if unknown:
         raise ConfigError(f"patient_source names sources that do not exist: {', '.join(unknown)}")
     return found
+
+
+def source_toml(conf: Conf, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """A source's declaration, laid over the ready-made one that its `library` names; and the latter's mappings.
+
+    Raises:
+        ConfigError: there is no such ready-made source.
+    """
+    said = conf.toml("sources", name, "source.toml")
+    library = said.pop("library", None)
+    if library is None:
+        return said, {}
+    if library not in conf.folders("library"):
+        known = ", ".join(conf.folders("library"))
+        raise ConfigError(f"conf/sources/{name}/source.toml: there is no library {library!r}; known: {known}")
+    ready = conf.toml("library", str(library), "source.toml")
+    return laid_over(ready, said), conf.texts("library", str(library), suffix=".sql")
 
 
 class Mapped:
@@ -69,21 +87,30 @@ class Mapped:
             return hl7_views(self._hl7, source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
         if source.format == "notes":
             return {"note_document": note_view(self._notes, source)}
-        return {
-            t.name: table_view(self._csv, source, t.name, self._columns.get((source.name, t.name), []))
+        views = {
+            t.name: table_view(self._csv, source, t.name, columns)
             for t in source.tables
-            if (source.name, t.name) in self._columns
+            if (columns := self._columns_of(source.name, t))
         }
+        for name, sql in source.views.items() if views else ():
+            views[name] = map_by_sql(source.name, f"[view.{name}]", sql, views)
+        return views
+
+    def _columns_of(self, source: str, table: Table) -> list[str]:
+        """The columns that the table has ever brought, and those it is declared to bring."""
+        known = {c.casefold(): c for c in self._columns.get((source, table.name), [])}
+        declared = {c.casefold(): c for c in (*table.key, *table.columns, *table.optional) if table.columns}
+        return list({**known, **declared}.values())
 
     def of(self, table: str) -> dict[str, tuple[str, DataFrame]]:
         """source → (patient source, rows of its SQL for the silver table)."""
         found = {}
         for source in self.sources.values():
             if table in source.mappings and source.name in self.present and source.format != "dicom":
-                views = self.views(source)
-                if not views:
-                    continue
                 try:
+                    views = self.views(source)
+                    if not views:
+                        continue
                     rows = map_by_sql(source.name, table, source.mappings[table], views)
                 except InputRefusedError as fault:
                     self.refuse(source.name, table, fault)
@@ -112,10 +139,8 @@ class Mapped:
         return None if rows is None else typed(rows.localCheckpoint(), event)
 
     def refuse(self, source: str, subject: str, fault: InputRefusedError) -> None:
-        """Write a source's refusal down once; the step ends as `refused` and the others go on."""
-        said = f"{source}: {fault}"
-        if said not in self.ctx.faults:
-            self.ctx.faults.append(said)
+        """A source whose mapping of one table fails; the others go on."""
+        self.ctx.refuse(source, subject, str(fault))
 
 
 def patients_of(sources: Mapping[str, Source]) -> dict[str, str]:
