@@ -83,6 +83,25 @@ for _name, _about, _argument in (
 
 
 @app.command()
+def export(
+    standard: Annotated[Literal["omop", "meds", "fhir"], typer.Argument(help="OMOP CDM 5.4, MEDS 0.4 or FHIR R4.")],
+    to: Annotated[Path, typer.Option("--to", help="A new or empty folder, outside the lake.")],
+    vocabulary: Annotated[
+        Path | None, typer.Option("--vocabulary", help="Folder with Athena's CSV files: codes become concepts.")
+    ] = None,
+    conf: ConfOption = None, lake: LakeOption = None,
+    profile: ProfileOption = "local", dry_run: DryOption = False,
+) -> None:  # fmt: skip
+    """Write the open zone in a standard's own format, whole or not at all; no identifiers leave."""
+    from medlake.doors.outbox import free_folder
+
+    options = Options(conf, lake, None, profile, None, dry_run, standard, to, vocabulary)
+    runner = Runner(options)
+    free_folder(to, runner.settings.lake)
+    raise typer.Exit(runner.step("export"))
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT; tables by name, e.g. silver.person.")],
     conf: ConfOption = None, lake: LakeOption = None,

@@ -52,6 +52,8 @@ class Context:
     key: bytes
     progress: Progress
     only: str | None = None  # a source, table, layer or model that the command named
+    to: Path | None = None  # the folder of an export
+    vocabulary: Path | None = None  # the vocabulary of an export, where the command named one
     faults: list[str] = field(default_factory=list)  # input refused in this step; others went on
     lock: threading.Lock = field(default_factory=threading.Lock)  # one writer per table: for shared ones
 

@@ -32,6 +32,8 @@ class Options:
     from_step: str | None = None
     dry_run: bool = False
     only: str | None = None
+    to: Path | None = None
+    vocabulary: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Runner:
                 ledger.attempted(left["night_id"], left["step"], left["attempt"], "killed", started)
             ctx = Context(spark, lake, self.settings, self.conf, self._tonight(ledger), key, self.progress)
             ctx.only = self.options.only
+            ctx.to, ctx.vocabulary = self.options.to, self.options.vocabulary
             return work(ctx, ledger)
         finally:
             self.lease.release()
