@@ -5,7 +5,6 @@ Everything is written by executors into a hidden folder beside the target, which
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +63,7 @@ class Outbox:
         self.scratch.rename(self.to)
 
     def write(self, rows: DataFrame, form: str, name: str) -> int:
-        """Write rows by executors as files `name` with a number before the suffix; returns how many files.
+        """Write rows by executors as files: `name`, a number, a suffix; returns how many files.
 
         `form`: csv (RFC 4180, UTF-8, header, empty cell for null, UTC), parquet, json, or text (one column of lines).
         A table without rows still gives one file, with the columns where the format has any.
@@ -91,14 +90,15 @@ class Outbox:
 
         Rows keep their order. A task that is tried again writes its file again; a partition without rows writes none.
         """
-        target = self.scratch / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder, _, stem = name.rpartition("/")
+        target = self.scratch / folder
+        target.mkdir(parents=True, exist_ok=True)
 
         def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             task = TaskContext.get()
             assert task is not None
-            part = target.with_name(f".{target.name}{task.partitionId()}.{task.taskAttemptId()}")
-            file, n_rows, writer = f"{target.name}{task.partitionId():05d}.parquet", 0, None
+            part = target / f".{stem}{task.partitionId()}.{task.taskAttemptId()}"
+            file, n_rows, writer = f"{stem}{task.partitionId():05d}.parquet", 0, None
             for batch in batches:
                 if batch.num_rows:
                     writer = writer or pq.ParquetWriter(part, schema)
@@ -106,10 +106,14 @@ class Outbox:
                     n_rows += batch.num_rows
             if writer is not None:
                 writer.close()
-                os.replace(part, target.with_name(file))  # noqa: PTH105 - pickled for executors
+                part.replace(target / file)
                 yield pa.RecordBatch.from_pydict({"file": [file], "n_rows": [n_rows]})
 
         return rows.mapInArrow(write, "file string, n_rows bigint")
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file that `write` numbered the name that its format wants."""
+        (self.scratch / name).rename(self.scratch / to)
 
     def note(self, name: str, text: str) -> None:
         """Write one small text file."""

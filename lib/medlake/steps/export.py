@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from medlake.doors.ledger import Counts, now
+from medlake.doors.ledger import Counts, code_version, now
 from medlake.doors.outbox import Outbox, free_folder
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import ConfigError, ContractError, UsageError
-from medlake.standards import concepts, omop
+from medlake.standards import concepts, meds, omop, resources
 from medlake.steps.context import Context
 
 OPEN = ("silver", "gold")
@@ -153,4 +154,46 @@ def _cdm_source(ctx: Context) -> DataFrame:
     return ctx.spark.createDataFrame([tuple(columns.values())], T.StructType(kinds))
 
 
-EXPORTS: dict[str, Callable[[Context, Outbox], list[Written]]] = {"omop": to_omop}
+def to_meds(ctx: Context, box: Outbox) -> list[Written]:
+    """data/*.parquet and metadata/ as MEDS lays them out."""
+    silver = {name: read_open(ctx, f"silver.{name}") for name in meds.TABLES}
+    events = meds.events(silver)
+    seen = Observation("events")
+    lost = F.count_if(~F.col("is_static") & F.col("time").isNull()).alias("n_lost")
+    files = box.write_arrow(meds.sharded(events.observe(seen, lost)), meds.SCHEMA, "data/").collect()  # one row a file
+    box.write(meds.codes(events).coalesce(1), "parquet", "metadata/codes")
+    box.write(meds.splits(silver["person"]).coalesce(1), "parquet", "metadata/subject_splits")
+    for name in ("codes", "subject_splits"):
+        box.rename(f"metadata/{name}00000.parquet", f"metadata/{name}.parquet")
+    said = meds.metadata(
+        name=ctx.settings.export.name, version=f"night {ctx.night.number}", etl_version=code_version(),
+        created_at=now().isoformat(),
+    )  # fmt: skip
+    box.note("metadata/dataset.json", json.dumps(said, indent=2) + "\n")
+    return [Written("data", sum(f["n_rows"] for f in files), len(files), n_left_out=seen.get["n_lost"])]
+
+
+def to_fhir(ctx: Context, box: Outbox) -> list[Written]:
+    """<Type>.<number>.ndjson as FHIR's bulk export names them, for four types of resources."""
+    systems = ctx.conf.toml("standards", "fhir.toml")["system"]
+    silver = {
+        name: read_open(ctx, f"silver.{name}")
+        for name in ("person", "death", "condition_occurrence", "measurement", "observation", "imaging_study",
+                     "image_occurrence", "imaging_instance")
+    }  # fmt: skip
+    study, series, instance = (silver[n] for n in ("imaging_study", "image_occurrence", "imaging_instance"))
+    made = {
+        "Patient": resources.patients(silver["person"], silver["death"]),
+        "Condition": resources.conditions(silver["condition_occurrence"], systems),
+        "Observation": resources.observations(silver["measurement"], silver["observation"], systems),
+        "ImagingStudy": resources.imaging_studies(study, series, instance),
+    }
+    written = []
+    for kind, lines in made.items():
+        seen = Observation(kind)
+        n_files = box.write(lines.observe(seen, F.count(F.lit(1)).alias("n_rows")), "text", f"{kind}.")
+        written.append(Written(kind, seen.get["n_rows"], n_files))
+    return written
+
+
+EXPORTS: dict[str, Callable[[Context, Outbox], list[Written]]] = {"omop": to_omop, "meds": to_meds, "fhir": to_fhir}
