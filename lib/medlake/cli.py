@@ -102,6 +102,32 @@ def export(
 
 
 @app.command()
+def view(
+    file: Annotated[Path, typer.Argument(help="A SQL-on-FHIR v2 ViewDefinition (JSON).")],
+    conf: ConfOption = None, lake: LakeOption = None,
+    source: Annotated[str | None, typer.Option("--source", help="Only this source: keys are unique in one.")] = None,
+    form: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="With --to, `table` means Parquet.")
+    ] = "table",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows shown at most.")] = 100,
+    to: Annotated[Path | None, typer.Option("--to", help="Write all rows into this new folder, mode 0700.")] = None,
+    profile: ProfileOption = "local",
+) -> None:  # fmt: skip
+    """Run a view over the FHIR resources in bronze. These are of the RESTRICTED zone: the rows hold identifiers."""
+    from medlake.doors.outbox import free_folder
+    from medlake.steps.view import look, read_definition
+
+    if to is None:
+        look(Options(conf, lake, profile=profile), file, form, limit, source)
+        return
+    read_definition(file)
+    extra = {"form": form, "source": source}
+    runner = Runner(Options(conf, lake, None, profile, only=str(file), to=to, extra=extra))
+    free_folder(to, runner.settings.lake)
+    raise typer.Exit(runner.step("view"))
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT; tables by name, e.g. silver.person.")],
     conf: ConfOption = None, lake: LakeOption = None,

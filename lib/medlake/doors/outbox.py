@@ -39,16 +39,20 @@ def free_folder(to: Path, lake: Path) -> Path:
 
 
 class Outbox:
-    """One export. `with Outbox(folder) as box:` – the folder appears at the end, or not at all after an error."""
+    """One export. `with Outbox(folder) as box:` – the folder appears at the end, or not at all after an error.
 
-    def __init__(self, to: Path) -> None:
-        self.to = to
+    `is_private`: only its owner may look into it.
+    """
+
+    def __init__(self, to: Path, *, is_private: bool = False) -> None:
+        self.to, self.mode = to, 0o700 if is_private else 0o777
         self.scratch = to.with_name(f".{to.name}.part")
 
     def __enter__(self) -> Outbox:
         if self.scratch.exists():  # of an export that was killed
             shutil.rmtree(self.scratch)
-        self.scratch.mkdir(parents=True)
+        self.scratch.parent.mkdir(parents=True, exist_ok=True)
+        self.scratch.mkdir(mode=self.mode)
         return self
 
     def __exit__(

@@ -43,7 +43,7 @@ def ask(options: Options, query: str, form: str, limit: int) -> None:
         UsageError: it is no SELECT, or names a table or column that is not there.
     """
     used = tables_of(query)
-    lake = _lake(options)
+    lake = open_lake(options)
     views = {}
     for name in used:
         views[name] = name.replace(".", "__")
@@ -116,7 +116,7 @@ def _cell(value: object) -> object:
 
 def list_tables(options: Options) -> None:
     """Every table with its rows and version."""
-    lake = _lake(options)
+    lake = open_lake(options)
     table = Table("table", "rows", "version", "one row is")
     for name, said in all_promises().items():
         version = lake.version(name)
@@ -142,7 +142,8 @@ def describe_table(name: str) -> None:
     console.print(table)
 
 
-def _lake(options: Options) -> Lake:
+def open_lake(options: Options) -> Lake:
+    """The lake that the command line names, to be read."""
     conf = Conf(options.conf)
     settings = load(conf, options.profile, lake=options.lake)
     spark: SparkSession = session.start("medlake sql", conf.spark(options.profile))

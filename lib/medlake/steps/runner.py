@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -34,6 +34,7 @@ class Options:
     only: str | None = None
     to: Path | None = None
     vocabulary: Path | None = None
+    extra: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Runner:
             ctx = Context(spark, lake, self.settings, self.conf, self._tonight(ledger), key, self.progress)
             ctx.only = self.options.only
             ctx.to, ctx.vocabulary = self.options.to, self.options.vocabulary
+            ctx.extra = self.options.extra
             return work(ctx, ledger)
         finally:
             self.lease.release()
