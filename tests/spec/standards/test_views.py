@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-from tests.shared import ROOT, shared
+from tests.spec.standards.published import VIEW_SUITE, published
 from tests.spec.standards.view_suite import MISSED, cases, failure, plain
 from tests.tables import assert_rows, rows
 
@@ -27,8 +26,7 @@ from medlake.standards.views import compile_view, to_rows
 from medlake.steps import view
 from medlake.steps.context import Context
 
-SUITE = Path(os.environ.get("MEDLAKE_SHARED", ROOT.parent / "shared")) / "standards" / "sql-on-fhir"
-CASES = list(cases(SUITE)) if SUITE.is_dir() else []
+CASES = list(cases(VIEW_SUITE)) if VIEW_SUITE.is_dir() else []
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient", "id": "p1", "active": True, "birthDate": "1980-02",
     "name": [{"use": "official", "family": "Ash", "given": ["Ann", "Bea"]}, {"use": "old", "family": "Birch"}],
@@ -57,13 +55,13 @@ def test_the_public_suite(case: Any) -> None:
 
 
 def test_nine_tenths_of_the_public_suite_pass() -> None:
-    shared("standards", "sql-on-fhir")
+    published("standards", "sql-on-fhir")
     assert len(CASES) >= 130
     assert len(MISSED) <= len(CASES) / 10
 
 
 def test_a_wrong_answer_would_be_noticed() -> None:
-    case = next(iter(cases(shared("standards", "sql-on-fhir"))))
+    case = next(iter(cases(published("standards", "sql-on-fhir"))))
     case.said["expect"][0]["id"] = "somebody else"
     assert "lacking" in str(failure(case))
 
@@ -198,7 +196,7 @@ def test_an_element_in_a_text_column_is_its_json() -> None:
 
 
 def test_spark_gives_the_rows_that_one_process_gives(spark: SparkSession) -> None:
-    shared("standards", "sql-on-fhir")
+    published("standards", "sql-on-fhir")
     wanted = ("foreach", "repeat", "union", "collection", "fhirpath_numbers")
     tried = [c for c in CASES if c.file in wanted and not c.said.get("expectError")]
     chosen = {c.file: c for c in tried if c.said["expect"]}.values()  # one of each file: a Spark job each
