@@ -111,17 +111,18 @@ def view(
     ] = "table",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows shown at most.")] = 100,
     to: Annotated[Path | None, typer.Option("--to", help="Write all rows into this new folder, mode 0700.")] = None,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Leave resources out that do not fit the view.")] = False,
     profile: ProfileOption = "local",
 ) -> None:  # fmt: skip
     """Run a view over the FHIR resources in bronze. These are of the RESTRICTED zone: the rows hold identifiers."""
     from medlake.doors.outbox import free_folder
     from medlake.steps.view import look, read_definition
 
+    extra = {"form": form, "source": source, "lenient": "yes" if lenient else None}
     if to is None:
-        look(Options(conf, lake, profile=profile), file, form, limit, source)
+        look(Options(conf, lake, profile=profile, extra=extra), file, form, limit)
         return
     read_definition(file)
-    extra = {"form": form, "source": source}
     runner = Runner(Options(conf, lake, None, profile, only=str(file), to=to, extra=extra))
     free_folder(to, runner.settings.lake)
     raise typer.Exit(runner.step("view"))

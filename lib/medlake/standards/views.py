@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from medlake.grammar.errors import UsageError
 from medlake.standards.fhirpath import Temporal, parse
 from medlake.standards.functions import as_text
 from medlake.standards.operators import Items, fault
@@ -30,6 +31,7 @@ TYPES = {
 LIMITS = {"int": 2**31, "bigint": 2**63}
 TEMPORAL = {"valueDate": "date", "valueDateTime": "dateTime", "valueInstant": "instant", "valueTime": "time"}
 Row = tuple[Any, ...]
+FAULT = "_fault"  # no column of a view may start with _
 
 
 @dataclass(frozen=True)
@@ -251,22 +253,36 @@ def _repeated(inner: Select, said: object, constants: Mapping[str, Any]) -> Sele
     return Select(inner.columns, rows)
 
 
-def to_rows(resources: DataFrame, definition: Mapping[str, Any]) -> DataFrame:
+def to_rows(resources: DataFrame, definition: Mapping[str, Any], *, tell_faults: bool = False) -> DataFrame:
     """The view's rows. `resources`: one column, the JSON text of one resource a row; evaluated on executors.
+
+    `tell_faults`: adds FAULT, null in the view's rows; a resource that does not fit the view gives one row with
+    nothing but what is wrong with it, and raises nothing.
 
     Raises:
         UsageError: see `compile_view`. What `View.rows` raises comes as an error of the Spark job.
     """
-    schema = compile_view(definition).schema
+    schema = compile_view(definition).schema + (f", `{FAULT}` string" if tell_faults else "")
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         view = compile_view(definition)  # once a task: closures do not travel
         arrow = pa.schema([(c.name, _arrow_type(c)) for c in view.columns])
+        if tell_faults:
+            arrow = arrow.append(pa.field(FAULT, pa.string()))
         for batch in batches:
-            rows = [r for text in batch.column(0).to_pylist() for r in view.rows(json.loads(text, parse_float=Decimal))]
+            rows: list[Row] = []
+            for text in batch.column(0).to_pylist():
+                rows += _rows_or_fault(view, text) if tell_faults else view.rows(json.loads(text, parse_float=Decimal))
             yield pa.RecordBatch.from_pylist([dict(zip(arrow.names, row, strict=True)) for row in rows], schema=arrow)
 
     return resources.mapInArrow(run, schema)
+
+
+def _rows_or_fault(view: View, text: str) -> list[Row]:
+    try:
+        return [(*row, None) for row in view.rows(json.loads(text, parse_float=Decimal))]
+    except UsageError as wrong:
+        return [(*(None,) * len(view.columns), str(wrong))]
 
 
 def _arrow_type(column: Column) -> pa.DataType:

@@ -29,15 +29,16 @@ FORMS = {"table": "parquet", "csv": "csv", "json": "json"}
 SAID = re.compile(r"UsageError: (view: [^\n]*)")  # the only part of an executor's traceback that holds no value
 
 
-def look(options: Options, file: Path, form: str, limit: int, source: str | None) -> None:
-    """Print at most `limit` rows of a view.
+def look(options: Options, file: Path, form: str, limit: int) -> None:
+    """Print at most `limit` rows of a view; `options.extra`: source and lenient.
 
     Raises:
         UsageError: the file is no ViewDefinition, or a resource does not fit it.
     """
     definition = read_definition(file)
     lake = ask.open_lake(options)
-    frame = views.to_rows(current(lake, definition["resource"], source), definition).limit(limit)
+    frame, _ = fitting(current(lake, definition["resource"], options.extra.get("source")), definition, options.extra)
+    frame = frame.limit(limit)
     try:
         ask.show(in_cells(frame) if form == "csv" else frame, form)
     except PySparkException as fault:
@@ -45,7 +46,7 @@ def look(options: Options, file: Path, form: str, limit: int, source: str | None
 
 
 def run(ctx: Context) -> Counts:
-    """Write a view's rows to the folder `ctx.to` (mode 0700): `ctx.only` is the file, `ctx.extra` form and source.
+    """Write a view's rows to the folder `ctx.to` (mode 0700): `ctx.only` is the file, `ctx.extra` the rest.
 
     Raises:
         UsageError: the file is no ViewDefinition, a resource does not fit it, or the folder holds something.
@@ -54,19 +55,30 @@ def run(ctx: Context) -> Counts:
         raise UsageError("view: say a file and a folder with --to")
     definition = read_definition(Path(ctx.only))
     form = FORMS[ctx.extra.get("form") or "table"]
-    frame = views.to_rows(current(ctx.lake, definition["resource"], ctx.extra.get("source")), definition)
-    seen = Observation("view")
-    counted = (harmless(in_cells(frame)) if form == "csv" else frame).observe(seen, F.count(F.lit(1)).alias("n_rows"))
+    frame, seen = fitting(current(ctx.lake, definition["resource"], ctx.extra.get("source")), definition, ctx.extra)
+    frame = harmless(in_cells(frame)) if form == "csv" else frame
     to = free_folder(ctx.to, ctx.lake.root)
     try:
         with Outbox(to, is_private=True) as box:
-            n_files = box.write(counted, form, "")
-            written = Written(str(definition.get("name") or definition["resource"]), seen.get["n_rows"], n_files)
+            n_files = box.write(frame, form, "")
+            name, told = str(definition.get("name") or definition["resource"]), seen.get
+            written = Written(name, told["n_rows"], n_files, n_left_out=told["n_faults"])
             note(ctx, "view", [written])
     except PySparkException as fault:
         raise explained(fault) from None
-    ctx.say(f"view: {written.n_rows:,} rows with whatever identifiers they hold: {to}")
+    left = f", {written.n_left_out:,} resources left out that do not fit" if written.n_left_out else ""
+    ctx.say(f"view: {written.n_rows:,} rows with whatever identifiers they hold{left}: {to}")
     return Counts(rows_in=written.n_rows, kept=written.n_rows)
+
+
+def fitting(
+    resources: DataFrame, definition: Mapping[str, Any], extra: Mapping[str, str | None]
+) -> tuple[DataFrame, Observation]:
+    """The view's rows, and what is counted while they go by: n_rows, n_faults (resources left out when lenient)."""
+    rows = views.to_rows(resources, definition, tell_faults=bool(extra.get("lenient")))
+    seen, is_fault = Observation("view"), F.col(views.FAULT).isNotNull() if extra.get("lenient") else F.lit(False)
+    counted = rows.observe(seen, F.count_if(~is_fault).alias("n_rows"), F.count_if(is_fault).alias("n_faults"))
+    return counted.where(~is_fault).drop(views.FAULT), seen
 
 
 def current(lake: Lake, resource: str, source: str | None) -> DataFrame:
@@ -107,4 +119,4 @@ def in_cells(frame: DataFrame) -> DataFrame:
 def explained(fault: PySparkException) -> Exception:
     """The view's own words out of a Spark error; another error stays what it is."""
     said = SAID.search(str(fault))
-    return UsageError(said[1]) if said else fault
+    return UsageError(f"{said[1]}. With --lenient such resources are left out.") if said else fault

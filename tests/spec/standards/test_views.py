@@ -276,6 +276,20 @@ def test_a_resource_that_does_not_fit_ends_the_view_with_a_sentence(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_lenient_view_leaves_such_resources_out_and_counts_them(
+    context: Callable[..., Context], bronze_lake: Lake, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(a_view(("given", "name.given", "string")) | {"name": "lenient"}))
+    ctx = context(str(wrong), tmp_path / "out")
+    ctx.lake, ctx.extra = bronze_lake, {"form": "json", "lenient": "yes"}
+    assert view.run(ctx).kept == 1  # the patient of south has no given name at all
+    assert_rows(bronze_lake.read("ops.export").where("table = 'lenient'"), """
+        n_rows | n_left_out
+        1      | 1
+    """)  # fmt: skip
+
+
 def test_another_error_of_spark_stays_what_it_is() -> None:
     fault = PySparkException("disk full")
     assert view.explained(fault) is fault
