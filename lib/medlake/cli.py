@@ -98,6 +98,52 @@ def audit(
 
 
 @app.command()
+def export(
+    standard: Annotated[Literal["omop", "meds", "fhir"], typer.Argument(help="OMOP CDM 5.4, MEDS 0.4 or FHIR R4.")],
+    to: Annotated[Path, typer.Option("--to", help="A new or empty folder, outside the lake.")],
+    vocabulary: Annotated[
+        Path | None, typer.Option("--vocabulary", help="Folder with Athena's CSV files: codes become concepts.")
+    ] = None,
+    conf: ConfOption = None, lake: LakeOption = None,
+    profile: ProfileOption = "local", dry_run: DryOption = False,
+) -> None:  # fmt: skip
+    """Write the open zone in a standard's own format, whole or not at all; no identifiers leave."""
+    from medlake.doors.outbox import free_folder
+
+    options = Options(conf, lake, None, profile, None, dry_run, standard, to, vocabulary)
+    runner = Runner(options)
+    free_folder(to, runner.settings.lake)
+    raise typer.Exit(runner.step("export"))
+
+
+@app.command()
+def view(
+    file: Annotated[Path, typer.Argument(help="A SQL-on-FHIR v2 ViewDefinition (JSON).")],
+    conf: ConfOption = None, lake: LakeOption = None,
+    source: Annotated[str | None, typer.Option("--source", help="Only this source: keys are unique in one.")] = None,
+    form: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", help="With --to, `table` means Parquet.")
+    ] = "table",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows shown at most.")] = 100,
+    to: Annotated[Path | None, typer.Option("--to", help="Write all rows into this new folder, mode 0700.")] = None,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Leave resources out that do not fit the view.")] = False,
+    profile: ProfileOption = "local",
+) -> None:  # fmt: skip
+    """Run a view over the FHIR resources in bronze. These are of the RESTRICTED zone: the rows hold identifiers."""
+    from medlake.doors.outbox import free_folder
+    from medlake.steps.view import look, read_definition
+
+    extra = {"form": form, "source": source, "lenient": "yes" if lenient else None}
+    if to is None:
+        look(Options(conf, lake, profile=profile, extra=extra), file, form, limit)
+        return
+    read_definition(file)
+    runner = Runner(Options(conf, lake, None, profile, only=str(file), to=to, extra=extra))
+    free_folder(to, runner.settings.lake)
+    raise typer.Exit(runner.step("view"))
+
+
+@app.command()
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT; tables by name, e.g. silver.person.")],
     conf: ConfOption = None, lake: LakeOption = None,

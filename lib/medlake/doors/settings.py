@@ -55,6 +55,13 @@ class Train(_Section):
     bootstrap: int = Field(ge=0)
 
 
+class Export(_Section):
+    name: str = Field(min_length=1, max_length=255)
+    abbreviation: str = Field(min_length=1, max_length=25)
+    holder: str = Field(min_length=1, max_length=255)
+    vocabulary: Path | None = None  # folder with the CSV files of OHDSI's Athena
+
+
 class Retry(_Section):
     attempts: int = Field(ge=1)
     wait_seconds: float = Field(ge=0)
@@ -75,6 +82,7 @@ class Settings(_Section):
     cluster: Cluster
     associate: Associate
     train: Train
+    export: Export
     retry: Retry
 
 

@@ -1,4 +1,7 @@
-"""The steps of a night by name. A step is imported when it runs: a lone `link` needs no models."""
+"""The steps by name: those of a night, `export` and `view`.
+
+A step is imported when it runs: a lone `link` needs no models.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "ingest", "link", "build", "features", "cluster", "associate",
-    "train", "score", "evaluate", "report", "audit", "retry",
+    "train", "score", "evaluate", "report", "audit", "export", "view", "retry",
 )  # fmt: skip
 
 

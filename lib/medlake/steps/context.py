@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.abc import Traversable
@@ -53,6 +53,9 @@ class Context:
     progress: Progress
     only: str | None = None  # a source, table, layer or model that the command named
     reason: str | None = None  # a reason code that the command named
+    to: Path | None = None  # the folder of an export
+    vocabulary: Path | None = None  # the vocabulary of an export, where the command named one
+    extra: Mapping[str, str | None] = field(default_factory=dict)  # what else a command says of its step
     faults: list[str] = field(default_factory=list)  # input refused in this step; others went on
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)  # (source, subject) → the sentence
     lock: threading.Lock = field(default_factory=threading.Lock)  # one writer per table: for shared ones

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -33,6 +33,9 @@ class Options:
     from_step: str | None = None
     dry_run: bool = False
     only: str | None = None
+    to: Path | None = None
+    vocabulary: Path | None = None
+    extra: Mapping[str, str | None] = field(default_factory=dict)
     reason: str | None = None
 
 
@@ -120,6 +123,8 @@ class Runner:
                 ledger.attempted(left["night_id"], left["step"], left["attempt"], "killed", started)
             ctx = Context(spark, lake, self.settings, self.conf, self._tonight(ledger), key, self.progress)
             ctx.only, ctx.reason = self.options.only, self.options.reason
+            ctx.to, ctx.vocabulary = self.options.to, self.options.vocabulary
+            ctx.extra = self.options.extra
             return work(ctx, ledger)
         finally:
             self.lease.release()
