@@ -32,6 +32,7 @@ LIMITS = {"int": 2**31, "bigint": 2**63}
 TEMPORAL = {"valueDate": "date", "valueDateTime": "dateTime", "valueInstant": "instant", "valueTime": "time"}
 Row = tuple[Any, ...]
 FAULT = "_fault"  # no column of a view may start with _
+BOM = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -253,36 +254,36 @@ def _repeated(inner: Select, said: object, constants: Mapping[str, Any]) -> Sele
     return Select(inner.columns, rows)
 
 
-def to_rows(resources: DataFrame, definition: Mapping[str, Any], *, tell_faults: bool = False) -> DataFrame:
+def to_rows(resources: DataFrame, definition: Mapping[str, Any]) -> DataFrame:
     """The view's rows. `resources`: one column, the JSON text of one resource a row; evaluated on executors.
 
-    `tell_faults`: adds FAULT, null in the view's rows; a resource that does not fit the view gives one row with
-    nothing but what is wrong with it, and raises nothing.
+    FAULT is null in the view's rows; a resource that does not fit the view, or is no JSON, gives one row with nothing
+    but what is wrong with it, without a value: one bad resource ends no Spark job.
 
     Raises:
-        UsageError: see `compile_view`. What `View.rows` raises comes as an error of the Spark job.
+        UsageError: see `compile_view`.
     """
-    schema = compile_view(definition).schema + (f", `{FAULT}` string" if tell_faults else "")
+    schema = f"{compile_view(definition).schema}, `{FAULT}` string"
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         view = compile_view(definition)  # once a task: closures do not travel
-        arrow = pa.schema([(c.name, _arrow_type(c)) for c in view.columns])
-        if tell_faults:
-            arrow = arrow.append(pa.field(FAULT, pa.string()))
+        arrow = pa.schema([*[(c.name, _arrow_type(c)) for c in view.columns], (FAULT, pa.string())])
         for batch in batches:
-            rows: list[Row] = []
-            for text in batch.column(0).to_pylist():
-                rows += _rows_or_fault(view, text) if tell_faults else view.rows(json.loads(text, parse_float=Decimal))
+            rows = [row for text in batch.column(0).to_pylist() for row in rows_or_fault(view, text)]
             yield pa.RecordBatch.from_pylist([dict(zip(arrow.names, row, strict=True)) for row in rows], schema=arrow)
 
     return resources.mapInArrow(run, schema)
 
 
-def _rows_or_fault(view: View, text: str) -> list[Row]:
+def rows_or_fault(view: View, text: str) -> list[Row]:
+    """The rows of one resource with FAULT as their last value; of one that does not fit, what is wrong with it."""
     try:
-        return [(*row, None) for row in view.rows(json.loads(text, parse_float=Decimal))]
+        return [(*row, None) for row in view.rows(json.loads(text.removeprefix(BOM), parse_float=Decimal))]
     except UsageError as wrong:
-        return [(*(None,) * len(view.columns), str(wrong))]
+        said = str(wrong)
+    except (ValueError, RecursionError):
+        said = "view: a resource in bronze cannot be read as JSON"
+    return [(*(None,) * len(view.columns), said)]
 
 
 def _arrow_type(column: Column) -> pa.DataType:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
@@ -26,7 +24,6 @@ from medlake.steps.runner import Options
 
 BRONZE = "bronze.fhir_resource"
 FORMS = {"table": "parquet", "csv": "csv", "json": "json"}
-SAID = re.compile(r"UsageError: (view: [^\n]*)")  # the only part of an executor's traceback that holds no value
 
 
 def look(options: Options, file: Path, form: str, limit: int) -> None:
@@ -37,12 +34,14 @@ def look(options: Options, file: Path, form: str, limit: int) -> None:
     """
     definition = read_definition(file)
     lake = ask.lake_of(options)
-    frame, _ = fitting(current(lake, definition["resource"], options.extra.get("source")), definition, options.extra)
-    frame = frame.limit(limit)
-    try:
-        ask.show(in_cells(frame) if form == "csv" else frame, form)
-    except PySparkException as fault:
-        raise explained(fault) from None
+    rows = views.to_rows(current(lake, definition["resource"], options.extra.get("source")), definition)
+    if options.extra.get("lenient"):
+        rows = rows.where(F.col(views.FAULT).isNull())
+    shown = rows.limit(limit).collect()  # at most `limit`, as many as a terminal takes
+    faults = [row[views.FAULT] for row in shown if row[views.FAULT] is not None]
+    refuse(len(faults), max(faults, default=""))
+    frame = lake.spark.createDataFrame(shown, rows.schema).drop(views.FAULT)
+    ask.show(in_cells(frame) if form == "csv" else frame, form)
 
 
 def run(ctx: Context) -> Counts:
@@ -55,30 +54,33 @@ def run(ctx: Context) -> Counts:
         raise UsageError("view: say a file and a folder with --to")
     definition = read_definition(Path(ctx.only))
     form = FORMS[ctx.extra.get("form") or "table"]
-    frame, seen = fitting(current(ctx.lake, definition["resource"], ctx.extra.get("source")), definition, ctx.extra)
-    frame = harmless(in_cells(frame)) if form == "csv" else frame
+    rows = views.to_rows(current(ctx.lake, definition["resource"], ctx.extra.get("source")), definition)
+    seen, fault = Observation("view"), F.col(views.FAULT)
+    counts = {"n_rows": F.count_if(fault.isNull()), "n_faults": F.count_if(fault.isNotNull()), "said": F.max(fault)}
+    counted = rows.observe(seen, *[column.alias(name) for name, column in counts.items()])
+    frame = counted.where(fault.isNull()).drop(views.FAULT)
     to = free_folder(ctx.to, ctx.lake.root)
-    try:
-        with Outbox(to, is_private=True) as box:
-            n_files = box.write(frame, form, "")
-            name, told = str(definition.get("name") or definition["resource"]), seen.get
-            written = Written(name, told["n_rows"], n_files, n_left_out=told["n_faults"])
-            note(ctx, "view", [written])
-    except PySparkException as fault:
-        raise explained(fault) from None
+    with Outbox(to, is_private=True) as box:
+        n_files = box.write(harmless(in_cells(frame)) if form == "csv" else frame, form, "")
+        told = seen.get
+        if not ctx.extra.get("lenient"):
+            refuse(told["n_faults"], told["said"])
+        name = str(definition.get("name") or definition["resource"])
+        written = Written(name, told["n_rows"], n_files, n_left_out=told["n_faults"])
+        note(ctx, "view", [written])
     left = f", {written.n_left_out:,} resources left out that do not fit" if written.n_left_out else ""
     ctx.say(f"view: {written.n_rows:,} rows with whatever identifiers they hold{left}: {to}")
     return Counts(rows_in=written.n_rows, kept=written.n_rows)
 
 
-def fitting(
-    resources: DataFrame, definition: Mapping[str, Any], extra: Mapping[str, str | None]
-) -> tuple[DataFrame, Observation]:
-    """The view's rows, and what is counted while they go by: n_rows, n_faults (resources left out when lenient)."""
-    rows = views.to_rows(resources, definition, tell_faults=bool(extra.get("lenient")))
-    seen, is_fault = Observation("view"), F.col(views.FAULT).isNotNull() if extra.get("lenient") else F.lit(False)
-    counted = rows.observe(seen, F.count_if(~is_fault).alias("n_rows"), F.count_if(is_fault).alias("n_faults"))
-    return counted.where(~is_fault).drop(views.FAULT), seen
+def refuse(n_faults: int, said: str) -> None:
+    """Say why a view cannot be given.
+
+    Raises:
+        UsageError: there are resources that do not fit it.
+    """
+    if n_faults:
+        raise UsageError(f"{said} ({n_faults:,} such resources). With --lenient they are left out.")
 
 
 def current(lake: Lake, resource: str, source: str | None) -> DataFrame:
@@ -114,9 +116,3 @@ def in_cells(frame: DataFrame) -> DataFrame:
     """For CSV: a collection as its JSON."""
     arrays = [f.name for f in frame.schema.fields if f.dataType.typeName() == "array"]
     return frame.withColumns({name: F.to_json(name) for name in arrays}) if arrays else frame
-
-
-def explained(fault: PySparkException) -> Exception:
-    """The view's own words out of a Spark error; another error stays what it is."""
-    said = SAID.search(str(fault))
-    return UsageError(f"{said[1]}. With --lenient such resources are left out.") if said else fault
