@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from medlake.doors.lake import Lake
 from medlake.doors.settings import Conf
 from medlake.grammar.errors import ConfigError
 from medlake.link.agreement import AGREE, UNEXPLAINED, agreement, paired
+from medlake.steps.reconcile import reconcile
 from medlake.steps.runner import Options, Runner
 from medlake.steps.sources import all_sources
 
@@ -74,6 +76,13 @@ def test_silver_holds_what_pandas_counts_in_the_files(lake: Lake, home: Path) ->
     differ = {k: (have.get(k), n) for k, n in told.items() if have.get(k) != n}
     assert not differ, "silver and pandas"
     assert lake.read("quarantine.record").count() == 0
+
+
+def test_all_that_came_in_is_accounted_for(lake: Lake, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reconcile(Options(conf=home / "conf", lake=lake.root), "json")
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {t["source"] for t in told} == {*LIBRARY, "clinic_fhir"}
+    assert all(t["ok"] == "yes" for t in told)
 
 
 def _persons(lake: Lake):
