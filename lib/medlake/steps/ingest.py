@@ -184,8 +184,10 @@ def _kept_or_refused(
         refused = read.where(F.col("reason_code").isNotNull())
         with ctx.lock:
             aside = from_reading(refused, target, known, quarantine)
-            over = closing(sent_again(known, files, target), by=f"batch {number}: the file was sent again")
-            ctx.lake.merge("quarantine.record", aside.unionByName(over), keep=True)
+            if "file_sha256" in files.columns:  # a database sends no files
+                over = closing(sent_again(known, files, target), by=f"batch {number}: the file was sent again")
+                aside = aside.unionByName(over)
+            ctx.lake.merge("quarantine.record", aside, keep=True)
             if target == "bronze.csv_record":
                 _columns(ctx, fit, number)
             if target == "bronze.hl7_message":
