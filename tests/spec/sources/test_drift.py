@@ -17,7 +17,7 @@ PEOPLE, RESULTS = Table("people", ("people*",), key=("pid",)), Table("results", 
 
 
 def source(sql: str, view: str | None = None) -> Source:
-    return Source("west", "csv", "west", (PEOPLE, RESULTS), (), None, {"person": sql}, {"v": view} if view else {})
+    return Source("west", "csv", "west", (PEOPLE, RESULTS), (), None, {"person": sql}, views={"v": view} if view else {})
 
 
 @pytest.mark.parametrize(
