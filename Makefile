@@ -37,7 +37,11 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 
 .PHONY: test
 test: env ## all tests, whole nights, kills and a real cluster among them (25 minutes on 2 cores)
-	@$(PY) -m pytest -n 2 --dist loadscope
+	@$(PY) -m pytest -n 2 --dist loadscope -m "not long"
+
+.PHONY: test-faults
+test-faults: env ## kills at twelve changes of the lake's files (ten minutes; needs a C compiler)
+	@$(PY) -m pytest -m long
 
 .PHONY: test-quick
 test-quick: env ## the tests of every rule, property and table, without whole nights (4 minutes)

@@ -88,6 +88,7 @@ def rows_of(spark: SparkSession, lake: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
+@pytest.mark.long
 def test_twelve_kills_at_changes_of_files_lose_and_double_nothing(spark: SparkSession, home: Path, shim: Path, tmp_path: Path) -> None:
     code, changes = run(home, tmp_path / "calm", shim)
     assert code == 0 and changes > 100
