@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.dicom_header import newest, with_header
+from medlake.grammar.origin import stands
 
 # Defined terms of Modality, PS3.3 C.7.3.1.1.1 (2025a) with the retired ones still met in archives.
 _TERMS = (
@@ -20,7 +21,6 @@ RISKY_MODALITIES = ("US", "IVUS", "BDUS", "XC", "ES", "GM", "OT", "DOC", "HC", "
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds .7.1 to .7.4
 SPACED_MODALITIES = ("CT", "MR", "PT", "NM")  # pixel spacing is mandatory in their classes
 PHOTOMETRIC = r"^[A-Z0-9_ ]{1,16}$"  # CS, PS3.5 6.2
-STANDS = ("source_table", "file", "file_sha256", "row")
 DICOM_ROOT = r"^1\.2\.840\.10008\.[0-9.]{1,50}$"  # UIDs of the standard: a class, never a patient's object
 
 INSTANCE_COLUMNS = (
@@ -39,7 +39,7 @@ def stage_instances(objects: DataFrame) -> DataFrame:
     `_record` says where the object stands. Flags: `burned_in_risk`, `spacing_missing`, `modality_unknown`,
     `class_private`, `type_<column>`.
     """
-    return described(objects).select(*INSTANCE_COLUMNS, F.struct(*STANDS).alias("_record"))
+    return described(objects).select(*INSTANCE_COLUMNS, stands())
 
 
 def described(objects: DataFrame) -> DataFrame:

@@ -15,9 +15,9 @@ from pyspark.sql import functions as F
 from medlake.clean.codes import vocabulary
 from medlake.grammar.contract import Promise, data_type
 from medlake.grammar.errors import InputRefusedError
+from medlake.grammar.origin import RECORD
 from medlake.grammar.quality import Rule, with_verdict
 
-RECORD = "struct<source_table:string,file:string,file_sha256:string,row:bigint>"
 EARLIEST_YEAR = 1900
 BLANKS = " \t\r\n\u00a0"
 

@@ -92,14 +92,3 @@ def resolved(keys: DataFrame, labels: DataFrame) -> DataFrame:
     )
     joined = keys.join(found, on="own_person_id", how="left")
     return joined.withColumn("person_id", F.coalesce("survivor", "own_person_id")).select(*keys.columns)
-
-
-def unsettled(keys: DataFrame, pairs: DataFrame) -> DataFrame:
-    """The linked pairs whose keys have different persons: none, once enough rounds were run."""
-    ends = keys.select(*KEY, "person_id")
-    left = ends.toDF("left_source", "left_key", "left_person")
-    right = ends.toDF("right_source", "right_key", "right_person")
-    joined = pairs.join(left, on=["left_source", "left_key"], how="inner")
-    return joined.join(right, on=["right_source", "right_key"], how="inner").where(
-        "left_person <> right_person"
-    )

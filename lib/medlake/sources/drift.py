@@ -36,9 +36,8 @@ def missing_columns(files: DataFrame, sources: Mapping[str, Source], *, max_line
     what is null, and a table without header has no names. A file that cannot be opened is not judged here.
     """
     arrow = to_arrow_schema(MISSING)
-    want = {
-        (s.name, t.name): needed(t, columns_read(s)[t.name]) for s in sources.values() for t in s.tables
-    }
+    read = {s.name: columns_read(s) for s in sources.values()}
+    want = {(s.name, t.name): needed(t, read[s.name][t.name]) for s in sources.values() for t in s.tables}
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:

@@ -165,14 +165,10 @@ def read_segments(text: str, header: Header, authority: str | None) -> list[dict
     except Exception as fault:  # python-hl7 raises whatever its lists and strings do
         raise refusal("segment_malformed") from fault
     words = Words(header)
-    found = [{"segment": str(part[0]), **_placed(place, words.fields(part))} for place, part in enumerate(parsed)]
+    found = [{"segment": str(s[0]), "place": place, "fields": words.fields(s)} for place, s in enumerate(parsed)]
     _tie(found, authority)
     _check_segments(found, header)
     return found
-
-
-def _placed(place: int, fields: dict[str, Any]) -> dict[str, Any]:
-    return {"place": place, "fields": fields}
 
 
 def _tie(found: list[dict[str, Any]], authority: str | None) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from medlake.grammar.origin import stands
 from medlake.sources.declared import Source
 from medlake.sources.hl7_message import MERGES
-from medlake.sources.views import stands
 
 MERGE_ROUNDS = 3  # a chain of up to 2^3 merges ends at its last key
 DELETE_PERSON, NOT_YET, CANCELLED, DISCHARGE_CANCELLED = "A29", ("A05", "A14"), ("A11", "A23", "A27", "A38"), "A13"

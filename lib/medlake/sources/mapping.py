@@ -13,7 +13,7 @@ from sqlglot import exp
 from sqlglot.tokens import TokenType  # type: ignore[attr-defined]
 
 from medlake.grammar.errors import InputRefusedError
-from medlake.sources.views import RECORD
+from medlake.grammar.origin import RECORD
 
 _VIEWS = threading.Lock()  # temporary views belong to the session: two mappings must not meet in one name
 

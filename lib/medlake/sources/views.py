@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from medlake.grammar.origin import stands
 from medlake.sources.declared import Source
-
-STANDS = ("source_table", "file", "file_sha256", "row")
-RECORD = "struct<source_table:string,file:string,file_sha256:string,row:bigint>"
 
 
 def table_view(bronze: DataFrame, source: Source, table: str, columns: Sequence[str]) -> DataFrame:
@@ -72,11 +70,6 @@ def keep_newest(records: DataFrame, *, partition: list[str], order: list[Column]
         )
         .drop("place", "deleted_in")
     )
-
-
-def stands() -> Column:
-    """`_record`: where the row stands."""
-    return F.struct(*STANDS).alias("_record")
 
 
 def _seen() -> list[Column]:
