@@ -1,4 +1,4 @@
-"""The folder of shared sample data that is no part of the project: beside the checkout, or where MEDLAKE_SHARED says."""
+"""Samples and standards that are no part of the project: in a folder beside the checkout, or where MEDLAKE_SHARED says."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+SHARED = Path(os.environ.get("MEDLAKE_SHARED", ROOT.parent / "shared"))
+VIEW_SUITE = SHARED / "standards" / "sql-on-fhir"
+
+
+def shared(*parts: str) -> Path:
+    """A path below that folder; the test is skipped, and says so, where it is not there."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"no {'/'.join(parts)} in the shared folder; MEDLAKE_SHARED names another one")
+    return path
+
+
 def shared_samples(*names: str) -> Path:
-    """The folder of shared samples; a test that needs one that is not here is skipped with its name."""
-    folder = Path(os.environ.get("MEDLAKE_SHARED", ROOT.parent / "shared")) / "samples"
-    absent = [name for name in names if not (folder / name).exists()]
-    if absent:
-        pytest.skip(f"no shared samples {', '.join(absent)} below {folder}; MEDLAKE_SHARED names another folder")
-    return folder
+    """The folder of shared samples, all of `names` in it."""
+    for name in names:
+        shared("samples", name)
+    return SHARED / "samples"

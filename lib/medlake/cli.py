@@ -32,6 +32,7 @@ LandingOption = Annotated[
 ProfileOption = Annotated[
     Literal["local", "cluster"], typer.Option("--profile", help="Which Spark settings hold.")
 ]
+FormOption = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print it.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 
 
@@ -86,7 +87,7 @@ def audit(
     conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
     profile: ProfileOption = "local", dry_run: DryOption = False,
     reconcile: Annotated[bool, typer.Option("--reconcile", help="Only print what came in and where it is.")] = False,
-    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="Of --reconcile.")] = "table",
+    form: FormOption = "table",
 ) -> None:  # fmt: skip
     """Check that the counts add up and that no identifier left the restricted zone."""
     if reconcile:
@@ -147,7 +148,7 @@ def view(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT; tables by name, e.g. silver.person.")],
     conf: ConfOption = None, lake: LakeOption = None,
-    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format")] = "table",
+    form: FormOption = "table",
     limit: Annotated[int, typer.Option(help="Rows shown at most; 0: all.")] = 1000,
 ) -> None:  # fmt: skip
     """Ask the lake; read-only."""
@@ -156,7 +157,6 @@ def sql(
     ask(Options(conf, lake), query, form, limit)
 
 
-FormOption = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print it.")]
 SourceOption = Annotated[str | None, typer.Option("--source", help="Of one source only.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Of one reason code only.")]
 quarantine = typer.Typer(help="Records that were set aside: how many and why, one of them whole, a second try.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -10,18 +11,16 @@ from pyspark.sql import functions as F
 from medlake.grammar.contract import Promise
 
 OPEN, CLOSED = "open", "closed"
+RAW = {  # bronze table → what holds the record as it was received
+    "csv_record": "to_json(record)", "fhir_resource": "json", "hl7_message": "raw", "note_document": "text",
+    "dicom_object": "header_json",
+}  # fmt: skip
 
 
-def received(csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
-    """(source, file_sha256, row, raw): every bronze record as it was received."""
+def received(bronze: Mapping[str, DataFrame]) -> DataFrame:
+    """(source, file_sha256, row, raw): every record of the bronze tables (by name) as it was received."""
     stands = ("source", "file_sha256", "row")
-    parts = [
-        csv.select(*stands, F.to_json("record").alias("raw")),
-        fhir.select(*stands, F.col("json").alias("raw")),
-        hl7.select(*stands, "raw"),
-        notes.select(*stands, F.col("text").alias("raw")),
-        dicom.select(*stands, F.col("header_json").alias("raw")),
-    ]
+    parts = [records.select(*stands, F.expr(RAW[name]).alias("raw")) for name, records in bronze.items()]
     return reduce(DataFrame.unionByName, parts)
 
 

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from importlib.abc import Traversable
@@ -43,6 +44,11 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+    @classmethod
+    def of(cls, sums: Sequence[int | None] | None) -> Counts:
+        """From a row of sums in this order; the sums of no rows are null."""
+        return cls(*(int(n or 0) for n in sums)) if sums else cls()
 
     def checked(self, what: str) -> Counts:
         """Itself, once it adds up."""

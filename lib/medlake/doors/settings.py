@@ -63,7 +63,6 @@ class Export(_Section):
 
 
 class Retry(_Section):
-    attempts: int = Field(ge=1)
     wait_seconds: float = Field(ge=0)
 
 

@@ -51,12 +51,6 @@ def id_from(digest: Column) -> Column:
     return F.conv(F.substring(digest, 1, 16), 16, -10).cast("bigint").bitwiseAND(F.lit(ID_BITS))
 
 
-def event_id(event_key: Column, kind: str, *fields: Column) -> Column:
-    """The id of an event: keyed by the person's event key, over the kind and the named fields."""
-    said = F.to_json(F.struct(F.lit(kind).alias("kind"), *fields))
-    return id_from(F.sha2(F.concat_ws("|", event_key, said), 256))
-
-
 def pseudonym(event_key: Column, value: Column) -> Column:
     """16 hex digits that stand for an identifier of one person; null stays null."""
     return F.when(value.isNotNull(), F.substring(F.sha2(F.concat_ws("|", event_key, value), 256), 1, 16))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from medlake.sources.declared import Table
-from medlake.sources.reading import digest, refused
+from medlake.sources.reading import Refused, digest, refused, text_of
 
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -60,10 +60,10 @@ def _spanning(
 
 
 def _whole(number: int, line: bytes, header: list[str], form: Dialect) -> dict[str, Any]:
-    fault = text_fault(line, form)
-    if fault:
-        return refused(number, line, *fault)
-    text = line.decode(form.encoding)
+    try:
+        text = text_of(line, form.encoding)
+    except Refused as fault:
+        return refused(number, line, fault.code, fault.detail)
     values = fields_of(text, form)
     if values is None:
         return refused(number, line, "unclosed_quote", "A quote opens and does not close.")
@@ -78,17 +78,6 @@ def _whole(number: int, line: bytes, header: list[str], form: Dialect) -> dict[s
 
 def _same_name(value: str, name: str) -> bool:
     return value == name or value.strip().casefold() == name.casefold()
-
-
-def text_fault(line: bytes, form: Dialect) -> tuple[str, str] | None:
-    """(reason code, sentence) where the bytes are no text of the encoding."""
-    if b"\x00" in line:
-        return "nul_byte", "A NUL byte stands in the text."
-    try:
-        line.decode(form.encoding)
-    except UnicodeDecodeError as fault:
-        return "encoding", f"Byte {fault.start} is not valid {form.encoding}."
-    return None
 
 
 def fields_of(text: str, form: Dialect) -> list[str] | None:

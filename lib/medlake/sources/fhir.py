@@ -15,10 +15,9 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from medlake.sources.reading import Refused, digest, lines, per_file, refused
+from medlake.sources.reading import Refused, digest, lines, per_file, refused, text_of
 
 LONGEST_INTEGER = 400  # digits; a double ends at 1.8e308
-BOM = b"\xef\xbb\xbf"
 PAYLOAD = [
     T.StructField("resource_type", T.StringType(), True),
     T.StructField("resource_id", T.StringType(), True),
@@ -34,8 +33,6 @@ def read_resources(files: DataFrame, *, max_line_bytes: int) -> DataFrame:
 
     def read(file: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for number, line in lines(file["uri"], max_bytes=max_line_bytes):
-            if number == 1:
-                line = line.removeprefix(BOM)
             if line.strip():
                 yield from _line(number, line, max_line_bytes, is_deletion=file["is_deletion"])
 
@@ -69,12 +66,7 @@ def parse(line: bytes) -> dict[str, Any]:
     Raises:
         Refused: with the code that says what is wrong with the text.
     """
-    if b"\x00" in line:
-        raise Refused("nul_byte", "A NUL byte stands in the text.")
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        raise Refused("encoding", f"Byte {fault.start} is not valid UTF-8.") from fault
+    text = text_of(line)
     try:
         value = json.loads(text, **STRICT)
     except json.JSONDecodeError as fault:

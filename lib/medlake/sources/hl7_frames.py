@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from medlake.sources.reading import BOM
+
 CHUNK = 1024 * 1024
 START, END = b"\x0b", b"\x1c"  # MLLP block characters (HL7 v2 Transport Specification)
 ENVELOPE = (b"FHS", b"BHS", b"BTS", b"FTS")
@@ -57,7 +59,7 @@ def frames(handle: IO[bytes], *, max_bytes: int) -> Iterator[Frame]:
     """Every message of the file in order; envelopes are checked (`batch_count`, `truncated`) and left out."""
     current, n_batch, awaited = _Open(), 0, set[bytes]()
     for number, line in enumerate(_lines(handle, max_bytes)):
-        text = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
+        text = line.removeprefix(BOM) if number == 0 else line
         opens, body = text.startswith(START), text.lstrip(START)
         kind = body[:3]
         if opens or kind == b"MSH" or kind in ENVELOPE:

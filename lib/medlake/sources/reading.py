@@ -18,6 +18,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 BATCH_ROWS = 4_096
 BATCH_BYTES = 32 * 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"  # of UTF-8: no part of the text
 CHUNK = 1024 * 1024
 LONG_TEXTS = ("raw", "json", "text", "segments")  # the fields of a record that may be long
 
@@ -157,7 +158,7 @@ def opened(uri: str) -> IO[bytes]:
 
 
 def lines(uri: str, *, max_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """(number from 1, bytes without line end) of each line; LF, CRLF or, in a file without any LF, CR.
+    """(number from 1, bytes without line end) of each line; LF, CRLF or, in a file without any LF, CR; no BOM.
 
     A line longer than `max_bytes` is cut there, so that no line can fill the memory; the caller sees
     `len > max_bytes`.
@@ -167,7 +168,22 @@ def lines(uri: str, *, max_bytes: int) -> Iterator[tuple[int, bytes]]:
         old_mac = b"\r" in head and b"\n" not in head
     with opened(uri) as handle:
         found = _cr_lines(handle, max_bytes) if old_mac else _lf_lines(handle, max_bytes)
-        yield from enumerate(found, start=1)
+        for number, line in enumerate(found, start=1):
+            yield number, line.removeprefix(BOM) if number == 1 else line
+
+
+def text_of(line: bytes, encoding: str = "utf-8") -> str:
+    """The text of a line.
+
+    Raises:
+        Refused: a NUL byte stands in it (`nul_byte`), or it is no text of the encoding (`encoding`).
+    """
+    if b"\x00" in line:
+        raise Refused("nul_byte", "A NUL byte stands in the text.")
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError as fault:
+        raise Refused("encoding", f"Byte {fault.start} is not valid {encoding.upper()}.") from fault
 
 
 def _lf_lines(handle: IO[bytes], max_bytes: int) -> Iterator[bytes]:

@@ -12,14 +12,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from medlake.sources.declared import Source, Table
-from medlake.sources.delimited import Dialect, Lookahead, dialect, fields_of, record_of, text_fault
-from medlake.sources.reading import Refused, digest, lines, opened, per_file, refused
+from medlake.sources.delimited import Dialect, Lookahead, dialect, fields_of, record_of
+from medlake.sources.reading import Refused, digest, lines, opened, per_file, refused, text_of
 
 PAYLOAD = [
     T.StructField("record", T.MapType(T.StringType(), T.StringType()), True),
     T.StructField("is_deletion", T.BooleanType(), True),
 ]
 SNIFFED_LINES = 200
+JSON_LINES, PARQUET = (".json", ".jsonl", ".ndjson"), ".parquet"  # what else a file may be, by its name
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -36,9 +37,9 @@ def read_records(
         table = tables[file["source"], file["source_table"]]
         parts = sources[file["source"]].sections(file["file"]) if table.section else ()
         bare = file["file"].removesuffix(".gz")
-        if bare.endswith((".json", ".jsonl", ".ndjson")):
+        if bare.endswith(JSON_LINES):
             records = _json_lines(file["uri"], max_line_bytes)
-        elif bare.endswith(".parquet"):
+        elif bare.endswith(PARQUET):
             records = _parquet(file["uri"])
         else:
             records = text_records(file["uri"], table, parts, max_line_bytes, max_span_lines)
@@ -90,8 +91,6 @@ def _started(uri: str, table: Table, max_bytes: int) -> tuple[Lookahead, Dialect
     head = list(islice(source, SNIFFED_LINES))
     if head and head[0][1][:2] in UTF16:
         raise Refused("encoding", 'UTF-16 text: declare encoding = "utf-16" or convert it to UTF-8.')
-    if head:
-        head[0] = (1, head[0][1].removeprefix(b"\xef\xbb\xbf"))
     return Lookahead(chain(head, source)), dialect(table, [line for _, line in head])
 
 
@@ -113,10 +112,11 @@ def header_of(uri: str, table: Table, parts: Sequence[Table], max_bytes: int) ->
     Raises:
         Refused: the header cannot be read.
     """
-    if uri.removesuffix(".gz").endswith(".parquet"):
+    bare = uri.removesuffix(".gz")
+    if bare.endswith(PARQUET):
         with opened(uri) as handle:
             return {table.name: list(pq.read_schema(handle).names)}
-    if not table.header or uri.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
+    if not table.header or bare.endswith(JSON_LINES):
         return {}
     stream, form = _started(uri, table, max_bytes)
     if not parts:
@@ -160,25 +160,26 @@ def _sections(
 
 def _cut(number: int, line: bytes, table: Table, form: Dialect, max_bytes: int) -> dict[str, Any]:
     """A record whose columns stand at fixed places, counted in characters; padding is not part of a value."""
-    fault = text_fault(line, form) or _width_fault(line.decode(form.encoding), table)
-    if len(line) > max_bytes:
-        fault = "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
-    if fault:
-        return refused(number, line[:max_bytes], *fault)
-    text = line.decode(form.encoding)
+    try:
+        text = _as_wide(line, table, form, max_bytes)
+    except Refused as fault:
+        return refused(number, line[:max_bytes], fault.code, fault.detail)
     values = {name: text[start - 1 : start - 1 + width].strip() for name, start, width in table.fixed}
     record = {name: None if value in form.null else value for name, value in values.items()}
     return {"row": number, "row_hash": digest(line), "record": record}
 
 
-def _width_fault(text: str, table: Table) -> tuple[str, str] | None:
-    end = max(start - 1 + width for _, start, width in table.fixed)
+def _as_wide(line: bytes, table: Table, form: Dialect, max_bytes: int) -> str:
+    """The line's text, as wide as its columns."""
+    if len(line) > max_bytes:
+        raise Refused("line_too_long", f"Longer than {max_bytes} bytes; its start is kept.")
+    text, end = text_of(line, form.encoding), max(start - 1 + width for _, start, width in table.fixed)
     if text[end:].strip():
-        return "line_too_wide", f"Text stands behind the last column, which ends at character {end}."
+        raise Refused("line_too_wide", f"Text stands behind the last column, which ends at character {end}.")
     needed = [start for name, start, _ in table.fixed if name not in table.optional]
     if len(text) < max(needed, default=0):
-        return "line_too_short", f"{len(text)} characters; the last column starts at {max(needed)}."
-    return None
+        raise Refused("line_too_short", f"{len(text)} characters; the last column starts at {max(needed)}.")
+    return text
 
 
 def _json_lines(uri: str, max_bytes: int) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ def table_view(bronze: DataFrame, source: Source, table: str, columns: Sequence[
     if key:
         records = keep_newest(
             records.withColumn("key", F.array(*[F.col("record")[k] for k in key])),
-            partition=["key"], order=[F.col("batch"), F.col("file"), F.col("row")],
+            partition=["key"], order=_seen(),
         ).drop("key")  # fmt: skip
     else:
         records = records.where(~F.col("is_deletion"))
@@ -31,13 +31,17 @@ def table_view(bronze: DataFrame, source: Source, table: str, columns: Sequence[
 
 def fhir_views(bronze: DataFrame, source: Source, shapes: Mapping[str, str]) -> dict[str, DataFrame]:
     """One view per resource type: the current resources, typed by the shape (a DDL; leaves are text)."""
-    mine = bronze.where(F.col("source") == source.name)
-    current = keep_newest(
-        mine.withColumn("is_deletion", F.col("is_deleted")),
-        partition=["resource_type", "resource_id"],
+    current = newest_resources(bronze.where(F.col("source") == source.name))
+    return {kind: _typed(current.where(F.col("resource_type") == kind), ddl) for kind, ddl in shapes.items()}
+
+
+def newest_resources(bronze: DataFrame) -> DataFrame:
+    """The rows of bronze.fhir_resource that hold now: per source and id the newest version, unless deleted."""
+    return keep_newest(
+        bronze.withColumn("is_deletion", F.col("is_deleted")),
+        partition=["source", "resource_type", "resource_id"],
         order=[F.col("last_updated"), F.try_to_number("version_id", F.lit("9999999999")), *_seen()],
     )
-    return {kind: _typed(current.where(F.col("resource_type") == kind), ddl) for kind, ddl in shapes.items()}
 
 
 def note_view(bronze: DataFrame, source: Source) -> DataFrame:

@@ -5,7 +5,7 @@ Athena gives tab-separated files with a header and without quoting. Without them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -119,3 +119,11 @@ def as_source_map(mapping: DataFrame) -> DataFrame:
 
 def _valid() -> Column:
     return F.coalesce(F.col("invalid_reason"), F.lit("")) == ""
+
+
+def one_of(number: Column, words: Mapping[int, str], *, other: str = "unknown") -> Column:
+    """The word for each number, and `other` for the rest and for null."""
+    chosen = F.lit(other)
+    for known, word in words.items():
+        chosen = F.when(number == known, F.lit(word)).otherwise(chosen)
+    return chosen

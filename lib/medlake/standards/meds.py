@@ -14,6 +14,8 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from medlake.standards.concepts import one_of
+
 VERSION = "0.4.1"
 # The five columns of the standard and three of ours, with the types its validator asks for.
 SCHEMA = pa.schema(
@@ -41,45 +43,42 @@ def events(silver: Mapping[str, DataFrame]) -> DataFrame:
     """
     person, visit, series = silver["person"], silver["visit_occurrence"], silver["image_occurrence"]
     measurement = silver["measurement"]
-    sex = _one_of(F.col("gender_concept_id"), SEXES)
-    kind = F.concat(F.lit("Visit//"), _one_of(F.col("visit_concept_id"), VISITS))
+    sex = one_of(F.col("gender_concept_id"), SEXES)
+    kind = F.concat(F.lit("Visit//"), one_of(F.col("visit_concept_id"), VISITS))
     number = F.coalesce("value_std", "value_as_number")
     unit = F.when(F.col("value_std").isNotNull(), F.col("unit_std")).otherwise(F.col("unit_source_value"))
     parts = [
-        _events(person, "person_id", None, F.concat(F.lit("GENDER//"), sex)),
-        _events(person, "person_id", None, F.concat(F.lit("RACE//"), "race_source_value")),
-        _events(person, "person_id", None, F.concat(F.lit("ETHNICITY//"), "ethnicity_source_value")),
-        _events(person, "person_id", F.make_date("year_of_birth", F.lit(1), F.lit(1)), F.lit("MEDS_BIRTH"))
-        .where(F.col("time").isNotNull()),
-        _events(silver["death"], "person_id", F.col("death_datetime"), F.lit("MEDS_DEATH")),
-        _events(visit, "visit_occurrence_id", F.col("visit_start_datetime"), kind),
-        _events(visit, "visit_occurrence_id", F.col("visit_end_datetime"), F.concat(kind, F.lit("//end")))
-        .where(F.col("time").isNotNull()),
-        _coded(silver["condition_occurrence"], "condition", "condition_start_datetime"),
-        _coded(silver["drug_exposure"], "drug", "drug_exposure_start_datetime", number=F.col("quantity")),
-        _coded(silver["procedure_occurrence"], "procedure", "procedure_datetime"),
-        _coded(
+        ("person", _events(person, "person_id", None, F.concat(F.lit("GENDER//"), sex))),
+        ("person", _events(person, "person_id", None, F.concat(F.lit("RACE//"), "race_source_value"))),
+        ("person", _events(person, "person_id", None, F.concat(F.lit("ETHNICITY//"), "ethnicity_source_value"))),
+        ("person", _timed(person, "person_id", F.make_date("year_of_birth", F.lit(1), F.lit(1)), F.lit("MEDS_BIRTH"))),
+        ("death", _events(silver["death"], "person_id", F.col("death_datetime"), F.lit("MEDS_DEATH"))),
+        ("visit_occurrence", _events(visit, "visit_occurrence_id", F.col("visit_start_datetime"), kind)),
+        ("visit_occurrence",
+         _timed(visit, "visit_occurrence_id", F.col("visit_end_datetime"), F.concat(kind, F.lit("//end")))),
+        ("condition_occurrence", _coded(silver["condition_occurrence"], "condition", "condition_start_datetime")),
+        ("drug_exposure", _coded(
+            silver["drug_exposure"], "drug", "drug_exposure_start_datetime", number=F.col("quantity"),
+        )),
+        ("procedure_occurrence", _coded(silver["procedure_occurrence"], "procedure", "procedure_datetime")),
+        ("measurement", _coded(
             measurement, "measurement", "measurement_datetime", number=number, unit=unit,
             text=F.when(number.isNull(), F.col("value_source_value")),
-        ),
-        _coded(
+        )),
+        ("observation", _coded(
             silver["observation"], "observation", "observation_datetime", number=F.col("value_as_number"),
             unit=F.col("unit_source_value"), text=F.when(F.col("value_as_number").isNull(), F.col("value_as_string")),
-        ),
-        _events(
+        )),
+        ("note", _events(
             silver["note"], "note_id", F.col("note_datetime"),
             F.concat(F.lit("NOTE//"), F.coalesce("note_class_source_value", F.lit("unknown"))), text=F.col("note_text"),
-        ),
-        _events(
+        )),
+        ("image_occurrence", _events(
             series, "image_occurrence_id", F.col("series_at"),
             F.concat(F.lit("DICOM//"), F.coalesce("modality", F.lit("unknown"))), text=F.col("description"),
-        ),
+        )),
     ]  # fmt: skip
-    names = [
-        "person", "person", "person", "person", "death", "visit_occurrence", "visit_occurrence", "condition_occurrence",
-        "drug_exposure", "procedure_occurrence", "measurement", "observation", "note", "image_occurrence",
-    ]  # fmt: skip
-    named = [part.withColumn("source_table", F.lit(name)) for part, name in zip(parts, names, strict=True)]
+    named = [part.withColumn("source_table", F.lit(name)) for name, part in parts]
     return reduce(DataFrame.unionByName, named).where(F.col("code").isNotNull())
 
 
@@ -101,6 +100,11 @@ def _events(
     )
 
 
+def _timed(rows: DataFrame, key: str, time: Column, code: Column) -> DataFrame:
+    """Events that are none where their time is not known."""
+    return _events(rows, key, time, code).where(F.col("time").isNotNull())
+
+
 def _coded(rows: DataFrame, word: str, time: str, **values: Any) -> DataFrame:
     """Events of a table whose rows have a code of a vocabulary: VOCABULARY//code."""
     key = next(c for c in rows.columns if c.startswith(word) and c.endswith("_id") and not c.endswith("_concept_id"))
@@ -108,33 +112,28 @@ def _coded(rows: DataFrame, word: str, time: str, **values: Any) -> DataFrame:
     return _events(rows, key, F.col(time), code, description=F.col(f"{word}_source_name"), **values)
 
 
-def _one_of(concept: Column, names: Mapping[int, str]) -> Column:
-    chosen = F.lit("unknown")
-    for number, name in names.items():
-        chosen = F.when(concept == number, F.lit(name)).otherwise(chosen)
-    return chosen
+def _fit(rows: DataFrame) -> DataFrame:
+    """The events that MEDS can hold."""
+    return rows.where(F.col("is_static") | F.col("time").isNotNull())
 
 
 def sharded(rows: DataFrame) -> DataFrame:
     """Events that MEDS can hold, as SCHEMA has them: a subject in one partition, ordered, static ones first."""
-    fit = rows.where(F.col("is_static") | F.col("time").isNotNull()).select(*SCHEMA.names)
     first, second, *rest = ORDER
+    fit = _fit(rows).select(*SCHEMA.names)
     return fit.repartition("subject_id").sortWithinPartitions(first, F.col(second).asc_nulls_first(), *rest)
 
 
 def codes(rows: DataFrame) -> DataFrame:
     """metadata/codes.parquet: each code that occurs, the first of its names by alphabet, no parents."""
-    fit = rows.where(F.col("is_static") | F.col("time").isNotNull())
-    named = fit.groupBy("code").agg(F.min("description").alias("description"))
+    named = _fit(rows).groupBy("code").agg(F.min("description").alias("description"))
     return named.withColumn("parent_codes", F.lit(None).cast("array<string>"))
 
 
 def splits(person: DataFrame) -> DataFrame:
     """metadata/subject_splits.parquet: each subject's split, by a fixed hash of the id: the same in every export."""
     tenth = F.pmod(F.xxhash64("person_id"), F.lit(10))
-    split = F.lit("train")
-    for place, name in enumerate(SPLITS):
-        split = F.when(tenth == place, F.lit(name)).otherwise(split)
+    split = one_of(tenth, dict(enumerate(SPLITS)), other="train")
     return person.select(F.col("person_id").alias("subject_id"), split.alias("split"))
 
 

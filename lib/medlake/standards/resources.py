@@ -13,6 +13,8 @@ from itertools import chain
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from medlake.standards.concepts import one_of
+
 LABEL = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "PSEUDED")
 ABSENT = ("http://terminology.hl7.org/CodeSystem/data-absent-reason", "unknown")
 RESOLVED = ("http://terminology.hl7.org/CodeSystem/condition-clinical", "resolved")
@@ -25,9 +27,7 @@ UCUM = "UCUM"
 
 def patients(person: DataFrame, death: DataFrame) -> DataFrame:
     """Patient: sex, year of birth and death; nothing that tells who it is."""
-    gender = F.lit("unknown")
-    for concept, word in GENDERS.items():
-        gender = F.when(F.col("gender_concept_id") == concept, F.lit(word)).otherwise(gender)
+    gender = one_of(F.col("gender_concept_id"), GENDERS)
     return person.join(death.select("person_id", "death_datetime"), on="person_id", how="left").select(
         _resource(
             "Patient", F.col("person_id").cast("string"),

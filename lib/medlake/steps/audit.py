@@ -15,8 +15,10 @@ from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import QualityGateError
 from medlake.privacy.leak_scan import hits, identifiers
+from medlake.sources.manifest import UNCLAIMED
 from medlake.sources.reading import walk
 from medlake.steps.context import Context
+from medlake.steps.sources import in_bronze
 
 OPEN = ("open", "report", "mlflow", "log")
 
@@ -61,13 +63,12 @@ def _unaccounted(ctx: Context) -> list[str]:
     """Files that were read but stand neither in bronze nor in quarantine."""
     files = (
         ctx.lake.read("bronze.landing_file")
-        .where("source_table <> '(unclaimed)'")
+        .where(F.col("source_table") != UNCLAIMED)
         .select("source", "file_sha256")
         .distinct()
     )
     seen = ctx.lake.read("quarantine.record").where("target LIKE 'bronze.%'").select("source", "file_sha256")
-    for table in ("csv_record", "fhir_resource", "hl7_message", "note_document", "dicom_object"):
-        seen = seen.unionByName(ctx.lake.read(f"bronze.{table}").select("source", "file_sha256"))
+    seen = seen.unionByName(in_bronze(ctx.lake, "source", "file_sha256"))
     objects = ctx.lake.read("ops.batch_manifest").where("rows_merged > 0").count()
     n = files.join(seen.distinct(), on=["source", "file_sha256"], how="left_anti").count()
     return [f"{n} file(s) were taken in but left no record"] if n and not objects else []

@@ -41,7 +41,7 @@ from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
 from medlake.steps.imaging import IMAGING, staged
-from medlake.steps.sources import Mapped
+from medlake.steps.sources import TARGETS, Mapped
 
 EVENTS: dict[str, Event] = {
     e.table: e
@@ -214,12 +214,7 @@ def _quarantine(ctx: Context, built: Built) -> None:
     """quarantine.record: tonight's rows of the tables built; what is fit by now is closed, and stays as history."""
     if not built.aside:
         return
-    bronze = received(
-        *[
-            ctx.lake.read(f"bronze.{t}")
-            for t in ("csv_record", "fhir_resource", "hl7_message", "note_document", "dicom_object")
-        ]
-    )
+    bronze = received({name: ctx.lake.read(f"bronze.{name}") for name in TARGETS.values()})
     aside = reduce(DataFrame.unionByName, built.aside)
     known, to = ctx.lake.read("quarantine.record"), promise("quarantine.record")
     rows = from_build(aside, bronze, known, to, batch=ctx.night.number)

@@ -7,10 +7,9 @@ unchanged what it has already written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.doors.database import Database, connected
@@ -20,7 +19,7 @@ from medlake.grammar.errors import InputRefusedError
 from medlake.sources.database import PARTITION, Extract, as_records, bounds_query, keep_changed, rows_query
 from medlake.sources.declared import Source
 from medlake.steps.context import Context
-from medlake.steps.sources import count_all
+from medlake.steps.sources import count_all, next_batch
 
 BRONZE = "bronze.csv_record"
 
@@ -36,7 +35,7 @@ def read_all(ctx: Context, sources: dict[str, Source], write: Write) -> Counts:
         try:
             total += _read_source(ctx, source, write)
         except InputRefusedError as fault:
-            ctx.faults.append(f"{source.name}: {fault}")
+            ctx.refuse(source.name, "database", str(fault))
     return total
 
 
@@ -56,7 +55,8 @@ def _read_source(ctx: Context, source: Source, write: Write) -> Counts:
 def _read_table(ctx: Context, source: Source, database: Database, extract: Extract, write: Write) -> Counts:
     """One table from its last watermark on, as far as it reaches now."""
     table = next(t for t in source.tables if t.name == extract.name)
-    since, number = _watermark(ctx, source.name, extract), _next_batch(ctx, source.name, extract.name)
+    mine = (F.col("source") == source.name) & (F.col("source_table") == extract.name)
+    since, number = _watermark(ctx, extract, mine), next_batch(ctx, ctx.lake.read(BRONZE).where(mine))
     until, answer = _asked(database, extract, since)
     records = as_records(answer, source.name, extract, table.key, table.null, batch=number)
     records = records.persist(StorageLevel.MEMORY_AND_DISK)
@@ -98,23 +98,13 @@ def _asked(database: Database, extract: Extract, since: str | None) -> tuple[str
     return ends["high"], database.rows(query, ranges=(PARTITION, lower, upper, extract.partitions))
 
 
-def _watermark(ctx: Context, source: str, extract: Extract) -> str | None:
+def _watermark(ctx: Context, extract: Extract, mine: Column) -> str | None:
     """The watermark of the last whole reading; None: read all. Another column starts anew."""
     if extract.watermark is None:
         return None
-    mine = (F.col("source") == source) & (F.col("source_table") == extract.name)
     known = ctx.lake.read("ops.watermark").where(mine)
     row = known.where(F.col("column") == F.lit(extract.watermark)).first()
     return None if row is None else str(row["value"])
-
-
-def _next_batch(ctx: Context, source: str, table: str) -> int:
-    """A number above that of every batch, and of what a killed reading of this table left in bronze."""
-    mine = (F.col("source") == source) & (F.col("source_table") == table)
-    seen = (ctx.lake.read("ops.batch"), ctx.lake.read("bronze.landing_file"), ctx.lake.read(BRONZE).where(mine))
-    batches = reduce(DataFrame.unionByName, [table.select("batch") for table in seen])
-    row = batches.agg(F.max("batch").alias("batch")).first()
-    return int((row["batch"] if row else None) or 0) + 1
 
 
 def _place(ctx: Context, source: Source, extract: Extract) -> DataFrame:

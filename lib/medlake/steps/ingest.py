@@ -26,17 +26,13 @@ from medlake.sources.notes import read_notes
 from medlake.sources.tables import read_records
 from medlake.steps import databases
 from medlake.steps.context import Context
-from medlake.steps.sources import all_sources
-
-TARGETS = {
-    "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
-    "dicom": "dicom_object",
-}  # fmt: skip
+from medlake.steps.sources import TARGETS, all_sources, next_batch
 
 
 def run(ctx: Context) -> Counts:
     """Take in what is new below LANDING."""
-    sources = {n: s for n, s in all_sources(ctx.conf).items() if ctx.only in (None, n)}
+    every = all_sources(ctx.conf)
+    sources = {n: s for n, s in every.items() if ctx.only in (None, n)}
     if not sources:
         raise UsageError(f"There is no source {ctx.only!r} under conf/sources")
     total, number = Counts(), unfinished(ctx)
@@ -44,7 +40,7 @@ def run(ctx: Context) -> Counts:
     if number is None and on_files:
         number = planned(ctx, on_files, is_needed=len(on_files) == len(sources))
     while number is not None:
-        total += taken_in(ctx, all_sources(ctx.conf), number)
+        total += taken_in(ctx, every, number)
         number = unfinished(ctx)
     return total + databases.read_all(ctx, sources, _kept_or_refused)
 
@@ -74,9 +70,7 @@ def planned(ctx: Context, sources: dict[str, Source], *, is_needed: bool = True)
         raise InputRefusedError(
             f"{landing} has no folder of a known source. Known: {', '.join(sorted(sources))}."
         )
-    batches = seen.select("batch").unionByName(ctx.lake.read("ops.batch").select("batch"))  # databases have some too
-    last = batches.agg(F.max("batch").alias("batch")).first()
-    number = int((last["batch"] if last else None) or 0) + 1
+    number = next_batch(ctx)
     frame = ctx.spark.createDataFrame(folders, "source string, folder string").repartition(len(folders))
     found = keep_new(list_files(frame, sources, batch=number), seen).persist(StorageLevel.MEMORY_AND_DISK)
     fresh = found
@@ -255,4 +249,4 @@ def _manifest(ctx: Context, read: DataFrame, fresh: DataFrame, files: DataFrame,
         ).first()
     finally:
         rows.unpersist()
-    return Counts(*[int(v or 0) for v in sums]) if sums else Counts()
+    return Counts.of(sums)

@@ -39,7 +39,7 @@ def run(ctx: Context) -> Counts:
         .first()
     )
     _register(ctx, mapped, fit_rows(judged))
-    return Counts(*[int(v or 0) for v in sums]) if sums else Counts()
+    return Counts.of(sums)
 
 
 def _register(ctx: Context, mapped: Mapped, fit: DataFrame) -> None:

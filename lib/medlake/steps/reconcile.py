@@ -9,10 +9,11 @@ from pyspark.sql import functions as F
 
 from medlake.doors.lake import Lake
 from medlake.grammar.errors import QualityGateError
+from medlake.sources.manifest import UNCLAIMED
 from medlake.steps.ask import lake_of, show
-from medlake.steps.ingest import TARGETS
 from medlake.steps.retry import BY
 from medlake.steps.runner import Options
+from medlake.steps.sources import in_bronze
 
 COUNTS = ("came_in", "kept", "quarantined", "merged", "found")
 
@@ -35,12 +36,11 @@ def reconcile(options: Options, form: str) -> None:
 def files(lake: Lake) -> DataFrame:
     """Contents of claimed files: in bronze, else in quarantine, else known in every record before (merged)."""
     by = ["source", "file_sha256"]
-    seen = lake.read("bronze.landing_file").where("source_table <> '(unclaimed)'").select(*by).distinct()
-    bronze = reduce(DataFrame.unionByName, [lake.read(f"bronze.{t}").select(*by) for t in TARGETS.values()])
+    seen = lake.read("bronze.landing_file").where(F.col("source_table") != UNCLAIMED).select(*by).distinct()
     aside = lake.read("quarantine.record").where("target LIKE 'bronze.%'").select(*by)
     merging = lake.read("ops.batch_manifest").where("rows_merged > 0").select("source").distinct()
     marked = (
-        seen.join(bronze.distinct().withColumn("b", F.lit(1)), on=by, how="left")
+        seen.join(in_bronze(lake, *by).distinct().withColumn("b", F.lit(1)), on=by, how="left")
         .join(aside.distinct().withColumn("q", F.lit(1)), on=by, how="left")
         .join(merging.withColumn("m", F.lit(1)), on="source", how="left")
     )
@@ -58,10 +58,9 @@ def records(lake: Lake) -> DataFrame:
     by = ["source", "source_table"]
     sums = {"rows_in": "came_in", "rows_kept": "kept", "rows_quarantined": "quarantined", "rows_merged": "merged"}
     said = lake.read("ops.batch_manifest").groupBy(*by).agg(*[F.sum(c).alias(n) for c, n in sums.items()])
-    bronze = reduce(DataFrame.unionByName, [lake.read(f"bronze.{t}").select(*by) for t in TARGETS.values()])
     by_retry = F.coalesce(F.col("closed_by").startswith(BY), F.lit(False))
     aside = lake.read("quarantine.record").where(F.col("target").startswith("bronze.") & ~by_retry)
-    found = bronze.groupBy(*by).agg(F.count("*").alias("found"))
+    found = in_bronze(lake, *by).groupBy(*by).agg(F.count("*").alias("found"))
     lying = aside.groupBy(*by).agg(F.count("*").alias("lying"))
     whole = said.join(found, on=by, how="full_outer").join(lying, on=by, how="full_outer").fillna(0)
     return _judged(whole, "records", F.col("source_table"), F.col("lying") == F.col("quarantined"))

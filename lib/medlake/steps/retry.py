@@ -7,6 +7,7 @@ every build, which closes what is fit by then. A killed retry is started again: 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark import StorageLevel
@@ -17,10 +18,11 @@ from medlake.clean.quarantine import CLOSED, OPEN, closing, from_reading
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
+from medlake.sources.declared import Source
 from medlake.sources.manifest import with_digest
 from medlake.steps.context import Context
-from medlake.steps.ingest import TARGETS, reading, unseen
-from medlake.steps.sources import all_sources
+from medlake.steps.ingest import reading, unseen
+from medlake.steps.sources import TARGETS, all_sources, in_bronze
 
 BY = "retry"  # how closed_by starts where a retry closed the entry
 
@@ -33,7 +35,7 @@ def run(ctx: Context) -> Counts:
     entries = chosen(ctx.lake.read("quarantine.record"), ctx.only, ctx.reason).where(F.col("status") == OPEN)
     unread = entries.where(F.col("target").startswith("bronze.")).localCheckpoint()
     targets = {r["target"] for r in unread.select("target").distinct().limit(len(TARGETS)).collect()}
-    counts = [_again(ctx, form, unread) for form, name in TARGETS.items() if f"bronze.{name}" in targets]
+    counts = [_again(ctx, sources, form, unread) for form, name in TARGETS.items() if f"bronze.{name}" in targets]
     _manifest(ctx)
     return sum(counts, Counts())
 
@@ -48,11 +50,11 @@ def chosen(records: DataFrame, source: str | None, reason: str | None) -> DataFr
     return reduce(DataFrame.where, wanted, records)
 
 
-def _again(ctx: Context, form: str, unread: DataFrame) -> Counts:
+def _again(ctx: Context, every: Mapping[str, Source], form: str, unread: DataFrame) -> Counts:
     """Read the files of the entries again; keep what is asked for and can be read now."""
     target = f"bronze.{TARGETS[form]}"
     entries = unread.where(F.col("target") == target)
-    sources = {n: s for n, s in all_sources(ctx.conf).items() if s.format == form}
+    sources = {n: s for n, s in every.items() if s.format == form}
     files = ctx.lake.read("bronze.landing_file").where(F.col("source").isin(list(sources)))
     named = entries.select("source", "file", "file_sha256").distinct()
     there = files.join(named, on=["source", "file", "file_sha256"], how="left_semi")
@@ -111,8 +113,7 @@ def _manifest(ctx: Context) -> None:
     if not touched.limit(1).count():
         return
     aside = of_bronze.where(~by_retry).groupBy(*by).agg(F.count("*").alias("rows_quarantined"))
-    parts = [ctx.lake.read(f"bronze.{name}").select(*by) for name in TARGETS.values()]
-    kept = reduce(DataFrame.unionByName, parts).groupBy(*by).agg(F.count("*").alias("rows_kept"))
+    kept = in_bronze(ctx.lake, *by).groupBy(*by).agg(F.count("*").alias("rows_kept"))
     told = ctx.lake.read("ops.batch_manifest").join(touched, on=["batch", "source"], how="left_semi")
     now = kept.join(aside, on=by, how="full_outer").join(touched, on=["batch", "source"], how="left_semi")
     rest = told.select(*by, "night_id", "n_files", "n_bytes", "rows_merged")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.judge import Event, mapped_union, typed
+from medlake.doors.lake import Lake
 from medlake.doors.settings import Conf, laid_over
 from medlake.grammar.errors import ConfigError, InputRefusedError
 from medlake.sources.declared import Source, Table, declared
@@ -16,6 +18,25 @@ from medlake.sources.hl7_views import hl7_views
 from medlake.sources.mapping import map_by_sql
 from medlake.sources.views import fhir_views, note_view, table_view
 from medlake.steps.context import Context
+
+TARGETS = {
+    "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
+    "dicom": "dicom_object",
+}  # fmt: skip
+
+
+def in_bronze(lake: Lake, *columns: str) -> DataFrame:
+    """The columns of every record that was taken in, whatever its format."""
+    parts = [lake.read(f"bronze.{name}").select(*columns) for name in TARGETS.values()]
+    return reduce(DataFrame.unionByName, parts)
+
+
+def next_batch(ctx: Context, *more: DataFrame) -> int:
+    """A number above that of every batch, those that a killed reading left behind and those of `more` too."""
+    seen = (ctx.lake.read("ops.batch"), ctx.lake.read("bronze.landing_file"), *more)
+    batches = reduce(DataFrame.unionByName, [table.select("batch") for table in seen])
+    row = batches.agg(F.max("batch").alias("batch")).first()
+    return int((row["batch"] if row else None) or 0) + 1
 
 
 def all_sources(conf: Conf) -> dict[str, Source]:

@@ -14,7 +14,7 @@ from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts
 from medlake.doors.outbox import Outbox, free_folder
 from medlake.grammar.errors import UsageError
-from medlake.sources.views import keep_newest
+from medlake.sources.views import newest_resources
 from medlake.standards import views
 from medlake.standards.omop import harmless
 from medlake.steps import ask
@@ -88,13 +88,7 @@ def current(lake: Lake, resource: str, source: str | None) -> DataFrame:
     mine = lake.read(BRONZE).where(F.col("resource_type") == resource)
     if source is not None:
         mine = mine.where(F.col("source") == source)
-    version = F.try_to_number("version_id", F.lit("9999999999"))
-    newest = keep_newest(
-        mine.withColumn("is_deletion", F.col("is_deleted")),
-        partition=["source", "resource_type", "resource_id"],
-        order=[F.col("last_updated"), version, F.col("batch"), F.col("file"), F.col("row")],
-    )
-    return newest.select("json")
+    return newest_resources(mine).select("json")
 
 
 def read_definition(file: Path) -> Mapping[str, Any]:

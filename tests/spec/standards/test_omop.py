@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
-from tests.spec.standards.published import published
+from tests.shared import shared
 from tests.tables import assert_rows, rows
 
 from medlake.doors.lake import Lake
@@ -75,7 +75,7 @@ def table(folder: Path, name: str) -> list[dict[str, object]]:
 
 
 def test_our_list_of_fields_is_ohdsis() -> None:
-    path = published("standards", "omop", "cdm", "OMOP_CDMv5.4_Field_Level.csv")
+    path = shared("standards", "omop", "cdm", "OMOP_CDMv5.4_Field_Level.csv")
     theirs: dict[str, list[tuple[str, str, bool]]] = {}
     with path.open(encoding="utf-8-sig", newline="") as lines:
         for row in csv.DictReader(lines):

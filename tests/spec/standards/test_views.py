@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.spec.standards.published import VIEW_SUITE, published
+from tests.shared import VIEW_SUITE, shared
 from tests.spec.standards.view_suite import MISSED, cases, failure, plain
 from tests.tables import assert_rows, rows
 
@@ -54,13 +54,13 @@ def test_the_public_suite(case: Any) -> None:
 
 
 def test_nine_tenths_of_the_public_suite_pass() -> None:
-    published("standards", "sql-on-fhir")
+    shared("standards", "sql-on-fhir")
     assert len(CASES) >= 130
     assert len(MISSED) <= len(CASES) / 10
 
 
 def test_a_wrong_answer_would_be_noticed() -> None:
-    case = next(iter(cases(published("standards", "sql-on-fhir"))))
+    case = next(iter(cases(shared("standards", "sql-on-fhir"))))
     case.said["expect"][0]["id"] = "somebody else"
     assert "lacking" in str(failure(case))
 
@@ -201,7 +201,7 @@ def test_an_element_in_a_text_column_is_its_json() -> None:
 
 
 def test_spark_gives_the_rows_that_one_process_gives(spark: SparkSession) -> None:
-    published("standards", "sql-on-fhir")
+    shared("standards", "sql-on-fhir")
     wanted = ("foreach", "repeat", "union", "collection", "fhirpath_numbers")
     tried = [c for c in CASES if c.file in wanted and not c.said.get("expectError")]
     chosen = {c.file: c for c in tried if c.said["expect"]}.values()  # one of each file: a Spark job each

@@ -64,7 +64,7 @@ def number(value: Any) -> Any:
 
 def main() -> None:
     """Print the tests that do not pass, and the sum."""
-    from tests.spec.standards.published import VIEW_SUITE
+    from tests.shared import VIEW_SUITE
 
     found = {case.name: failure(case) for case in cases(VIEW_SUITE)}
     for name, wrong in found.items():
