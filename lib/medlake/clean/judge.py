@@ -242,11 +242,21 @@ def set_aside(judged: DataFrame, target: str) -> DataFrame:
 
 
 def tallied(judged: DataFrame) -> DataFrame:
-    """Per source: rows_in, rows_kept, rows_quarantined, rows_merged."""
+    """Per source and patient what the rows came to: rows_in, rows_kept, rows_quarantined, rows_merged, is_blocking.
+
+    A row for all of them (rule '') and one for each rule that was broken; the key '' stands for no patient.
+    """
+    codes = F.array_distinct(F.concat(F.array(F.lit("")), "reason_codes", "qc"))
     bad, double = F.size("reason_codes") > 0, F.col("is_duplicate")
-    return judged.groupBy("source").agg(
+    by = ["source", "patient_source", "person_source_value", "rule"]
+    exploded = judged.select(
+        "source", "patient_source", F.coalesce("person_source_value", F.lit("")).alias("person_source_value"),
+        "reason_codes", "is_duplicate", F.explode(codes).alias("rule"),
+    )  # fmt: skip
+    return exploded.groupBy(*by).agg(
         F.count(F.lit(1)).alias("rows_in"),
         F.count_if(~bad & ~double).alias("rows_kept"),
         F.count_if(bad).alias("rows_quarantined"),
         F.count_if(~bad & double).alias("rows_merged"),
+        F.bool_or(F.array_contains("reason_codes", F.col("rule"))).alias("is_blocking"),
     )

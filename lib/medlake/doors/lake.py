@@ -6,20 +6,25 @@ Zones are separate roots: LAKE/restricted holds bronze, quarantine and vault; LA
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
+from medlake.doors.commits import CommitBook
 from medlake.grammar.contract import Promise, conform, promise
 from medlake.grammar.errors import ContractError
 
 RESTRICTED = ("bronze", "quarantine", "vault")
 # Readers without Spark (delta-rs, DuckDB, polars) cannot read deletion vectors.
 TABLE_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.logRetentionDuration": "interval 90 days"}
+FOLLOWED = ("bronze.", "vault.")  # tables of which `changes` can tell what is new since a version
+
+Within = Callable[[DataFrame], DataFrame]
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Activity:
 
     read: dict[str, int] = field(default_factory=dict)
     written: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)  # silver and gold as they are left, written or not
     changed: dict[str, Changes] = field(default_factory=dict)
 
 
@@ -51,6 +57,7 @@ class Lake:
     def __init__(self, spark: SparkSession, root: Path) -> None:
         self.spark, self.root = spark, root
         self.activity = Activity()
+        self._book = CommitBook(root)
         self._lock = threading.Lock()
 
     def path(self, name: str) -> str:
@@ -77,21 +84,33 @@ class Lake:
             self.activity.read.setdefault(name, version)
         return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
 
+    def changes(self, name: str, since: int | None) -> DataFrame:
+        """The rows that came, went or were altered after version `since` (None: all), as they were and as they are."""
+        now, to = self.version(name), promise(name)
+        if now is None or now == since:
+            return self.spark.createDataFrame([], to.schema)
+        if since is None:
+            return self.read(name)
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+        told = reader.option("startingVersion", since + 1).option("endingVersion", now).load(self.path(name))
+        return conform(told.select(*to.columns), to)
+
     def append(self, name: str, rows: DataFrame, *, txn: tuple[str, int]) -> None:
         """Add rows once: a second call with the same `txn` (application, number) changes nothing."""
         app, number = txn
-        writer = conform(rows, promise(name)).write.format("delta").mode("append")
-        for option, value in TABLE_PROPERTIES.items():
-            writer = writer.option(option, value)
+        writer = _writer(name, conform(rows, promise(name)), "append")
         writer.option("txnAppId", app).option("txnVersion", number).save(self.path(name))
         self._wrote(name, Changes())
 
     def merge(
-        self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False
+        self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False,
+        within: Within | None = None,
     ) -> Changes:
         """Make the table hold exactly `rows`: insert, update and delete by the promise's key.
 
         `scope`: only table rows for which it holds may be deleted (default: all). `keep`: delete nothing.
+        `within`: chooses those of the table's rows that `rows` stand for; the others are not looked at, and `rows`
+        has none of their keys.
         A merge that would change nothing makes no new version.
 
         Raises:
@@ -103,19 +122,19 @@ class Lake:
         n_rows = _sound(fresh, to)
         if self.version(name) is None:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
-        return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope), rows=n_rows)
+        return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope, within), rows=n_rows)
 
     def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
-        writer = fresh.write.format("delta").mode("errorifexists")
-        for option, value in TABLE_PROPERTIES.items():
-            writer = writer.option(option, value)
-        writer.save(self.path(name))
+        _writer(name, fresh, "errorifexists").save(self.path(name))
         self._wrote(name, changes)
+        self._leaves(name)
         return changes
 
-    def _merge(self, name: str, fresh: DataFrame, to: Promise, scope: Column | None) -> Changes:
-        table = self.spark.read.format("delta").load(self.path(name))
-        diff = _difference(conform(table, to), fresh, to, scope).localCheckpoint()
+    def _merge(
+        self, name: str, fresh: DataFrame, to: Promise, scope: Column | None, within: Within | None
+    ) -> Changes:
+        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
+        diff = _difference(within(table) if within else table, fresh, to, scope).localCheckpoint()
         counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
         changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))
         if changes.total == changes.inserted > 0:  # nothing to rewrite: an append is a fraction of a MERGE
@@ -133,12 +152,21 @@ class Lake:
                 .execute()
             )  # fmt: skip
             self._wrote(name, changes)
+        self._leaves(name)
         return changes
+
+    def _leaves(self, name: str) -> None:
+        version = self.version(name)
+        if version is not None and name.startswith(("silver.", "gold.")):
+            with self._lock:
+                self.activity.held[name] = version
 
     def _wrote(self, name: str, changes: Changes) -> None:
         version = self.version(name)
+        assert version is not None
+        self._book.note(Path(self.path(name)), version)
         with self._lock:
-            self.activity.written[name] = -1 if version is None else version
+            self.activity.written[name] = version
             self.activity.changed[name] = changes
 
     def take_activity(self) -> Activity:
@@ -146,6 +174,11 @@ class Lake:
         with self._lock:
             taken, self.activity = self.activity, Activity()
         return taken
+
+
+def _writer(name: str, rows: DataFrame, mode: str) -> DataFrameWriter:
+    options = TABLE_PROPERTIES | ({"delta.enableChangeDataFeed": "true"} if name.startswith(FOLLOWED) else {})
+    return rows.write.format("delta").mode(mode).options(**options)
 
 
 def _sound(rows: DataFrame, to: Promise) -> int:

@@ -200,13 +200,24 @@ class Ledger:
 
         Ages are capped by the year a night stands for: a new year is news.
         """
+        read = self.since(step, as_of)
+        return bool(read) and all(self.lake.version(name) == version for name, version in read.items())
+
+    def since(self, step: str, as_of: date) -> dict[str, int]:
+        """Table → version that the step's last whole run read; empty where that run does not stand for today's.
+
+        It does not where it refused something, ran with other code, conf or in another year, or where a table that
+        it wrote has another version by now (a run that was killed since, a table put back to an older version).
+        """
         row = self._last_row(step)
         if row is None or row["status"] == "refused" or row["as_of"].year != as_of.year:
-            return False
+            return {}
         if row["code_version"] != self.code or row["conf_digest"] != self.conf_digest:
-            return False
-        read: dict[str, int | None] = json.loads(row["tables_read"])
-        return bool(read) and all(self.lake.version(name) == version for name, version in read.items())
+            return {}
+        held = json.loads(row["tables_held"])
+        if any(self.lake.version(name) != version for name, version in held.items()):
+            return {}
+        return dict(json.loads(row["tables_read"]))
 
     def _rows(self) -> list[dict[str, Any]]:
         """The newest run of each step in each of the last nights: read once, then kept up by `wrote`."""
@@ -224,9 +235,9 @@ class Ledger:
         mine = [row for row in self._rows() if row["step"] == step]
         return max(mine, key=lambda row: (row["night_id"], row["started_at"]), default=None)
 
-    def _last_read(self, step: str) -> dict[str, int]:
+    def _last(self, column: str, step: str) -> dict[str, int]:
         row = self._last_row(step)
-        return dict(json.loads(row["tables_read"])) if row else {}
+        return dict(json.loads(row[column])) if row else {}
 
     def wrote(
         self, night: Night, step: str, started: datetime, counts: Counts, status: str, exit_code: int = 0
@@ -238,7 +249,7 @@ class Ledger:
         activity = self.lake.take_activity()
         read = {**activity.read, **{t: v for t, v in activity.written.items() if t in activity.read}}
         if status == "unchanged":
-            read = self._last_read(step)
+            read, activity.held = self._last("tables_read", step), self._last("tables_held", step)
         changed = sum(c.total for t, c in activity.changed.items() if t.startswith(("silver.", "gold.")))
         row = self._append(
             "ops.run",
@@ -247,6 +258,7 @@ class Ledger:
             rows_quarantined=counts.quarantined, rows_merged=counts.merged, rows_changed=changed,
             tables_read=json.dumps(read, sort_keys=True),
             tables_written=json.dumps(activity.written, sort_keys=True),
+            tables_held=json.dumps(activity.held, sort_keys=True),
             changes=json.dumps({t: asdict(c) for t, c in sorted(activity.changed.items())}),
             seed=self.seed, code_version=self.code, conf_digest=self.conf_digest, exit_code=exit_code,
         )  # fmt: skip

@@ -27,6 +27,8 @@ class Table:
     `columns`: what each file brings, in order where it has no header. `fixed`: (column, first character from 1,
     width) of a table without separators. `section`: the first name of the header that opens this table's block,
     in a file that holds several tables with a blank line between them. `optional`: columns a file may lack.
+    `patient`: the column that the mappings give as person_source_value, unchanged. Where it is said, and no row of
+    one patient is made from another one's records, new records cost only the patients they are of.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Table:
     fixed: tuple[tuple[str, int, int], ...] = ()
     section: str | None = None
     optional: tuple[str, ...] = ()
+    patient: str | None = None
 
     def claims(self, file: str) -> bool:
         """Whether a file below the source's folder holds records of this table."""
@@ -105,11 +108,11 @@ def declared(name: str, toml: Mapping[str, Any], sql: Mapping[str, str], shared:
     for table, fields in toml.get("table", {}).items():
         try:
             if form == "jdbc":
-                own = {k: v for k, v in fields.items() if k not in ("key", "null")}
+                own = {k: v for k, v in fields.items() if k not in ("key", "null", "patient")}
                 extract, said = extract_of(table, own, fields.get("key", ()))
                 extracts.append(extract)
                 faults += [f"[table.{table}]: {fault}" for fault in said]
-                fields = {"files": [], **{k: v for k, v in fields.items() if k in ("key", "null")}}
+                fields = {"files": [], **{k: v for k, v in fields.items() if k in ("key", "null", "patient")}}
             tables.append(_table(table, fields))
         except (TypeError, KeyError, ValueError) as fault:
             faults.append(f"[table.{table}]: {fault}")
@@ -158,7 +161,8 @@ def _table_faults(table: Table) -> list[str]:
         faults.append("fixed = { column = [first character from 1, width] }")
     if table.section and (table.fixed or not table.header):
         faults.append("a section is known by its header")
-    lost = sorted({*table.key, *table.optional} - set(table.columns)) if not table.header else []
+    named = {*table.key, *table.optional, *([table.patient] if table.patient else [])}
+    lost = sorted(named - set(table.columns)) if not table.header else []
     return faults + [f"{column} is not among its columns" for column in lost]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from pyspark.sql import types as T
 
 from medlake.sources.reading import Refused, digest, lines, per_file, refused, text_of
 
+LAST_WORD = re.compile(r"[^/:]+$")  # of a reference: Patient/p1, urn:uuid:p1, https://…/Patient/p1
 LONGEST_INTEGER = 400  # digits; a double ends at 1.8e308
 PAYLOAD = [
     T.StructField("resource_type", T.StringType(), True),
@@ -25,6 +27,7 @@ PAYLOAD = [
     T.StructField("last_updated", T.TimestampType(), True),
     T.StructField("json", T.StringType(), True),
     T.StructField("is_deleted", T.BooleanType(), True),
+    T.StructField("patient_key", T.StringType(), True),
 ]
 
 
@@ -122,7 +125,16 @@ def _resource(resource: dict[str, Any]) -> dict[str, Any]:
         "resource_type": kind, "resource_id": key,
         "version_id": version if isinstance(version, str) else None,
         "last_updated": _instant(meta.get("lastUpdated")),
+        "patient_key": key if kind == "Patient" else _patient(resource),
     }  # fmt: skip
+
+
+def _patient(resource: dict[str, Any]) -> str | None:
+    """The id in the reference to the resource's patient; the last word, whatever stands before it."""
+    said = resource.get("subject") or resource.get("patient")
+    reference = said.get("reference") if isinstance(said, dict) else None
+    found = LAST_WORD.search(reference) if isinstance(reference, str) else None
+    return found.group() if found else None
 
 
 def _deletions(bundle: dict[str, Any]) -> list[dict[str, Any]]:

@@ -38,6 +38,16 @@ def map_by_sql(source: str, target: str, sql: str, views: Mapping[str, DataFrame
         raise _refusal(source, target, fault) from fault
 
 
+def joined_views(sql: str) -> set[str]:
+    """The views that a SELECT reads beside others: rows of one may be made from rows of another."""
+    try:
+        tree = sqlglot.parse_one(sql, read="spark")
+    except sqlglot.errors.SqlglotError:
+        return set()  # the mapping will be refused
+    names = {table.name for table in tree.find_all(exp.Table)}
+    return names if len(names) > 1 else set()
+
+
 def with_record(sql: str) -> str:
     """The same SELECT with `_record` of its first table added to each branch, where that makes sense.
 

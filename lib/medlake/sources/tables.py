@@ -99,7 +99,8 @@ def _header(line: bytes, table: Table, form: Dialect) -> list[str]:
     names = fields_of(line.decode(form.encoding, errors="replace"), form)
     if names is None:
         raise Refused("unclosed_quote", "The header has a quote that does not close.")
-    known = {name.casefold(): name for name in (*table.columns, *table.key, *table.optional)}
+    told = (*table.columns, *table.key, *table.optional, *([table.patient] if table.patient else []))
+    known = {name.casefold(): name for name in told}
     header = [known.get(name.strip().casefold(), name.strip()) for name in names]
     if len({name.casefold() for name in header}) < len(header):
         raise Refused("header_duplicate", "The header names a column twice.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -28,20 +29,24 @@ from medlake.clean.judge import (
     fit_rows,
     judge,
     set_aside,
+    tallied,
     vault_keys,
     with_known_visit,
 )  # fmt: skip
 from medlake.clean.quarantine import OPEN, closing, from_build, received
+from medlake.doors.lake import Within
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
+from medlake.grammar.quality import Rule
 from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
 from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
 from medlake.steps.imaging import IMAGING, staged
-from medlake.steps.sources import TARGETS, Mapped
+from medlake.steps.news import News, news_of, of_mapped
+from medlake.steps.sources import Mapped, all_sources, count_all
 
 EVENTS: dict[str, Event] = {
     e.table: e
@@ -56,23 +61,33 @@ TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")
 
 @dataclass
 class Built:
-    """What one build has judged so far."""
+    """What one build has judged so far. `news`: the part of the lake that it judges; None: all of it."""
 
     vault: Vault
     deny: DataFrame  # per person: what names him or her in free text
     patterns: tuple[Pattern, ...]
+    news: News | None
     aside: list[DataFrame] = field(default_factory=list)
-    counts: list[Counts] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
-    tallies: list[tuple[object, ...]] = field(default_factory=list)  # rows of ops.table_build
-    results: list[tuple[object, ...]] = field(default_factory=list)  # rows of ops.dq_result
+    tallies: list[DataFrame] = field(default_factory=list)  # rows of vault.patient_tally
+    rules: dict[str, dict[str, tuple[bool, str]]] = field(default_factory=dict)  # table → rule → blocks, because
+
+    @property
+    def persons(self) -> Within | None:
+        """Chooses the rows of a silver table that are made anew; None: all of them."""
+        return self.news.of_persons if self.news else None
 
 
 def run(ctx: Context) -> Counts:
-    """Rebuild every silver table (or the one named) from the current records of all sources."""
+    """Rebuild every silver table (or the one named) from the current records of all whom new records concern."""
     wanted = _wanted(ctx.only)
-    mapped = Mapped(ctx)
-    built = Built(_vault(ctx), _deny(ctx), patterns(ctx))
+    news = news_of(ctx, all_sources(ctx.conf))
+    if news is None:
+        mapped = Mapped(ctx)
+    else:
+        mapped = Mapped(ctx, news.bronze, news.of_patients)
+        ctx.say(f"build: {count_all(news.persons):,} persons with news are judged again")
+    built = Built(_vault(ctx), _deny(ctx), patterns(ctx), news)
     if "person" in wanted:
         _person(ctx, mapped, built)
     first = [name for name in ("visit_occurrence",) if name in wanted]
@@ -80,10 +95,9 @@ def run(ctx: Context) -> Counts:
     for names in (first, rest):
         ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
     if wanted & {e.table for e in IMAGING}:
-        _uid_map(ctx)
-    _quarantine(ctx, built)
-    _write_tallies(ctx, built)
-    return sum(built.counts, Counts())
+        _uid_map(ctx, mapped)
+    _quarantine(ctx, mapped, built)
+    return _write_tallies(ctx, built)
 
 
 def _wanted(only: str | None) -> set[str]:
@@ -127,11 +141,8 @@ def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
     to = promise("silver.person")
     born = F.when(F.col("birth_date").isNotNull(), exact).when(F.col("year_of_birth").isNotNull(), given)
     safe = made.withColumn("year_of_birth", born).select(*to.columns)
-    kept = ctx.lake.merge("silver.person", safe).rows
-    sums = _tallies(ctx, built, judged, "person", {r.name: (r.blocks, r.because) for r in person.RULES})
-    built.counts.append(Counts(sums.rows_in, kept, sums.quarantined, sums.merged + sums.kept - kept))
-    built.aside.append(set_aside(judged, "silver.person"))
-    built.tables.append("silver.person")
+    ctx.lake.merge("silver.person", safe, within=built.persons)
+    _judged(ctx, built, judged, "person", person.RULES)
 
 
 def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> Callable[[], None]:
@@ -155,71 +166,79 @@ def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -
         safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
     if "visit_occurrence_id" in to.columns and event.table != "visit_occurrence":
         safe = with_known_visit(safe, ctx.lake.read("silver.visit_occurrence"))
-    ctx.lake.merge(name, safe.select(*to.columns))
-    rules = {r.name: (r.blocks, r.because) for r in (*common_rules(event), *event.rules)}
-    sums = _tallies(ctx, built, judged, event.table, rules)
+    ctx.lake.merge(name, safe.select(*to.columns), within=built.persons)
+    _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
+
+
+def _judged(ctx: Context, built: Built, judged: DataFrame, table: str, rules: Sequence[Rule]) -> None:
+    """Remember what a table's rows came to, for the ledger and the quarantine."""
     with ctx.lock:
-        built.counts.append(sums)
-        built.aside.append(set_aside(judged, name))
-        built.tables.append(name)
+        built.tallies.append(tallied(judged).withColumn("table", F.lit(table)))
+        built.aside.append(set_aside(judged, f"silver.{table}"))
+        built.tables.append(f"silver.{table}")
+        built.rules[table] = {rule.name: (rule.blocks, rule.because) for rule in rules}
 
 
-def _tallies(
-    ctx: Context, built: Built, judged: DataFrame, table: str, rules: dict[str, tuple[bool, str]]
-) -> Counts:
-    """Remember a table's counts per source and per rule for the ledger; returns its sums.
-
-    One pass over the judged rows; what comes back has a row per source and rule, whatever the data's size.
-    """
-    codes = F.explode_outer(F.array_distinct(F.concat(F.array(F.lit("")), "reason_codes", "qc"))).alias(
-        "rule"
-    )
-    bad, double = F.size("reason_codes") > 0, F.col("is_duplicate")
-    blocks = F.array_contains("reason_codes", F.col("rule"))
-    told = judged.select("source", "reason_codes", "is_duplicate", codes).groupBy("source", "rule").agg(
-        F.count("*").alias("rows_in"), F.count_if(~bad & ~double).alias("rows_kept"),
-        F.count_if(bad).alias("rows_quarantined"), F.count_if(~bad & double).alias("rows_merged"),
-        F.bool_or(blocks).alias("blocks"),
+def _write_tallies(ctx: Context, built: Built) -> Counts:
+    """ops.table_build and ops.dq_result: what all of a table's rows came to; returns the sums of those judged now."""
+    if not built.tallies:
+        return Counts()
+    fresh = reduce(DataFrame.unionByName, built.tallies).localCheckpoint()
+    tables = [name.removeprefix("silver.") for name in built.tables]
+    ctx.lake.merge(
+        "vault.patient_tally", fresh.select(*promise("vault.patient_tally").columns),
+        scope=F.col("table").isin(tables), within=built.news.of_patients if built.news else None,
     )  # fmt: skip
-    rows = [row.asDict() for row in told.limit(100_000).collect()]
-    whole = [row for row in rows if row["rule"] == ""]
-    night, n_rows = ctx.night.number, sum(row["rows_in"] for row in whole)
+    told = ctx.lake.read("vault.patient_tally").where(F.col("table").isin(tables)).groupBy("table", "source", "rule")
+    sums = told.agg(*[F.sum(c).alias(c) for c in TALLY], F.bool_or("is_blocking").alias("is_blocking"))
+    rows = [row.asDict() for row in sums.limit(100_000).collect()]  # a row per table, source and rule
+    _write_rows(ctx, "ops.table_build", [
+        (ctx.night.number, r["table"], r["source"], *[r[c] for c in TALLY]) for r in rows if not r["rule"]
+    ])  # fmt: skip
+    _write_rows(ctx, "ops.dq_result", [
+        (ctx.night.number, *result) for table in tables
+        for result in _results(table, built.rules[table], [r for r in rows if r["table"] == table])
+    ])  # fmt: skip
+    return Counts.of(fresh.where("rule = ''").agg(*[F.sum(c) for c in TALLY]).first())
+
+
+def _results(
+    table: str, rules: Mapping[str, tuple[bool, str]], rows: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[object, ...]]:
+    """(table, rule, blocks, because, rows judged, rows that broke it), rules that nothing broke among them."""
+    n_rows = sum(row["rows_in"] for row in rows if not row["rule"])
     broken = dict.fromkeys(rules, 0)
     for row in rows:
         if row["rule"]:
             broken[row["rule"]] = broken.get(row["rule"], 0) + row["rows_in"]
-    blocking = {row["rule"] for row in rows if row["blocks"]}
-    with ctx.lock:
-        built.tallies += [(night, table, row["source"], *[row[c] for c in TALLY]) for row in whole]
-        for name, n in broken.items():
-            stops, why = rules.get(name, (name in blocking, UNREADABLE))
-            built.results.append((night, table, name, stops, why, n_rows, n))
-    return sum((Counts(*[row[c] for c in TALLY]) for row in whole), Counts())
+    blocking = {row["rule"] for row in rows if row["is_blocking"]}
+    for name, n in broken.items():
+        stops, why = rules.get(name, (name in blocking, UNREADABLE))
+        yield table, name, stops, why, n_rows, n
 
 
-def _write_tallies(ctx: Context, built: Built) -> None:
-    for name, rows in (("ops.table_build", built.tallies), ("ops.dq_result", built.results)):
-        ctx.lake.merge(name, ctx.spark.createDataFrame(rows, promise(name).schema), keep=True)
+def _write_rows(ctx: Context, name: str, rows: list[tuple[object, ...]]) -> None:
+    ctx.lake.merge(name, ctx.spark.createDataFrame(rows, promise(name).schema), keep=True)
 
 
-def _uid_map(ctx: Context) -> None:
+def _uid_map(ctx: Context, mapped: Mapped) -> None:
     """vault.uid_map: the way back from a mapped UID, for whoever may enter the restricted zone."""
-    objects = ctx.lake.read("bronze.dicom_object")
+    objects = mapped.bronze["dicom_object"]
     uids = objects.select(F.explode(F.array("study_uid", "series_uid", "sop_instance_uid")).alias("uid"))
     seen = uids.where(F.col("uid").isNotNull()).distinct()
     ctx.lake.merge("vault.uid_map", seen.withColumn("mapped_uid", mapped_uid(ctx.key, F.col("uid"))), keep=True)
 
 
-def _quarantine(ctx: Context, built: Built) -> None:
+def _quarantine(ctx: Context, mapped: Mapped, built: Built) -> None:
     """quarantine.record: tonight's rows of the tables built; what is fit by now is closed, and stays as history."""
     if not built.aside:
         return
-    bronze = received({name: ctx.lake.read(f"bronze.{name}") for name in TARGETS.values()})
     aside = reduce(DataFrame.unionByName, built.aside)
     known, to = ctx.lake.read("quarantine.record"), promise("quarantine.record")
-    rows = from_build(aside, bronze, known, to, batch=ctx.night.number)
+    rows = from_build(aside, received(mapped.bronze), known, to, batch=ctx.night.number)
     rows = rows.localCheckpoint()
     was = known.where(F.col("target").isin(built.tables) & (F.col("status") == OPEN))
+    was = built.news.of_patients(of_mapped(was, mapped.sources)) if built.news else was
     gone = was.join(rows.select("record_id"), on="record_id", how="left_anti").select(*to.columns)
     over = closing(gone, by=f"night {ctx.night.number}: fit, replaced or deleted by now")
     ctx.lake.merge("quarantine.record", rows.unionByName(over), keep=True)

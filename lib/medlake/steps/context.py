@@ -56,6 +56,7 @@ class Context:
     to: Path | None = None  # the folder of an export
     vocabulary: Path | None = None  # the vocabulary of an export, where the command named one
     extra: Mapping[str, str | None] = field(default_factory=dict)  # what else a command says of its step
+    since: Mapping[str, int] = field(default_factory=dict)  # table → version that this step's last whole run read
     faults: list[str] = field(default_factory=list)  # input refused in this step; others went on
     refusals: dict[tuple[str, str], str] = field(default_factory=dict)  # (source, subject) → the sentence
     lock: threading.Lock = field(default_factory=threading.Lock)  # one writer per table: for shared ones

@@ -41,7 +41,7 @@ def staged(ctx: Context, mapped: Mapped, event: Event) -> DataFrame | None:
     """The rows of one imaging table from all DICOM sources; None where no object came in yet."""
     if not any(s.format == "dicom" and s.name in mapped.present for s in mapped.sources.values()):
         return None
-    objects = ctx.lake.read("bronze.dicom_object")
+    objects = mapped.bronze["dicom_object"]
     links = [
         rows.select("study_uid", "visit_source_value") for _, rows in mapped.of("imaging_study").values()
     ]
@@ -59,4 +59,4 @@ def staged(ctx: Context, mapped: Mapped, event: Event) -> DataFrame | None:
         for s in mapped.sources.values()
         if s.format == "dicom" and s.name in mapped.present
     }
-    return mapped_union(event, parts)
+    return mapped.kept(mapped_union(event, parts))

@@ -34,7 +34,7 @@ def run(ctx: Context) -> Counts:
         return Counts()
     judged = person.judged_persons(rows, as_of=ctx.night.as_of.isoformat()).localCheckpoint()
     sums = (
-        tallied(judged)
+        tallied(judged).where("rule = ''")
         .agg(*[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")])
         .first()
     )

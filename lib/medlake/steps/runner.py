@@ -13,6 +13,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from medlake.doors import session
+from medlake.doors.commits import CommitBook
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts, Lease, Ledger, Night, now
 from medlake.doors.settings import Conf, load, read_key
@@ -96,6 +97,11 @@ class Runner:
             return 0
         return self._hold(lambda ctx, ledger: self._one(ctx, ledger, plan, forced=True))
 
+    def part(self, *steps: str) -> int:
+        """Run these steps as the night would, each upon what it has done before; returns the exit code."""
+        plans = [Plan(step, (), 0) for step in steps]
+        return self._hold(lambda ctx, ledger: max(self._one(ctx, ledger, plan, forced=False) for plan in plans))
+
     def retry(self) -> int:
         """Read quarantined records again, then link and build: what passes by now closes its entry."""
 
@@ -113,6 +119,8 @@ class Runner:
         left = self.lease.acquire()
         try:
             self.progress.say(f"Starting Spark ({self.settings.profile})")
+            for said in CommitBook(self.settings.lake).check():
+                self.progress.say(f"Took away a commit that was never finished: {said}")
             spark = session.start("medlake", self.conf.spark(self.settings.profile))
             lake = Lake(spark, self.settings.lake)
             digest = conf_digest(self.conf, self.settings)
@@ -184,6 +192,7 @@ class Runner:
         ctx.faults.clear()
         ctx.refusals.clear()
         may_skip = not forced and plan.step not in ("ingest", "report", "audit")
+        ctx.since = {} if forced else ledger.since(plan.step, ctx.night.as_of)
         if may_skip and ledger.unchanged(plan.step, ctx.night.as_of):
             ledger.wrote(ctx.night, plan.step, started, Counts(), "unchanged")
             ctx.say(f"{plan.step}: nothing changed since the last night")
@@ -192,7 +201,10 @@ class Runner:
         self._write_refusals(ctx)
         code = InputRefusedError.exit_code if ctx.faults else 0
         status = "refused" if ctx.faults else "done"
-        changed = ledger.wrote(ctx.night, plan.step, started, counts, status, code)
+        # a part of a step stands for itself: the next night must not take it for the whole
+        is_part = ctx.only is not None and plan.step in {p.step for p in self.plans}
+        said = f"{plan.step} (part)" if is_part else plan.step
+        changed = ledger.wrote(ctx.night, said, started, counts, status, code)
         ledger.attempted(ctx.night.number, plan.step, attempt, "done", started, ended=now(), exit_code=code)
         took = (now() - started).total_seconds()
         went = f"{counts.kept:,} kept, {counts.quarantined:,} set aside, {counts.merged:,} merged"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -73,15 +73,23 @@ def source_toml(conf: Conf, name: str) -> tuple[dict[str, Any], dict[str, str]]:
     return laid_over(ready, said), conf.texts("library", str(library), suffix=".sql")
 
 
-class Mapped:
-    """The mapped rows of every source, per silver table; a source whose SQL fails is refused, others go on."""
+Keep = Callable[[DataFrame], DataFrame]
 
-    def __init__(self, ctx: Context) -> None:
+
+class Mapped:
+    """The mapped rows of every source, per silver table; a source whose SQL fails is refused, others go on.
+
+    `bronze`: the records to map by bronze table (default: all). `keep`: chooses the mapped rows that are wanted.
+    """
+
+    def __init__(
+        self, ctx: Context, bronze: Mapping[str, DataFrame] | None = None, keep: Keep | None = None
+    ) -> None:
         self.ctx = ctx
         self.sources = all_sources(ctx.conf)
+        self.bronze = bronze or {name: ctx.lake.read(f"bronze.{name}") for name in TARGETS.values()}
+        self._keep = keep
         self._views: dict[str, dict[str, DataFrame]] = {}
-        self._csv, self._fhir = ctx.lake.read("bronze.csv_record"), ctx.lake.read("bronze.fhir_resource")
-        self._notes, self._hl7 = ctx.lake.read("bronze.note_document"), ctx.lake.read("bronze.hl7_message")
         present = ctx.lake.read("bronze.landing_file").select("source").distinct()
         self.present = {row["source"] for row in present.limit(10_000).collect()}  # bounded by conf/sources
         self._columns = self._known_columns()
@@ -103,13 +111,13 @@ class Mapped:
     def _make_views(self, source: Source) -> dict[str, DataFrame]:
         if source.format == "fhir":
             shapes = self.ctx.conf.texts("formats", "fhir", suffix=".ddl")
-            return fhir_views(self._fhir, source, shapes)
+            return fhir_views(self.bronze["fhir_resource"], source, shapes)
         if source.format == "hl7":
-            return hl7_views(self._hl7, source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
+            return hl7_views(self.bronze["hl7_message"], source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
         if source.format == "notes":
-            return {"note_document": note_view(self._notes, source)}
+            return {"note_document": note_view(self.bronze["note_document"], source)}
         views = {
-            t.name: table_view(self._csv, source, t.name, columns)
+            t.name: table_view(self.bronze["csv_record"], source, t.name, columns)
             for t in source.tables
             if (columns := self._columns_of(source.name, t))
         }
@@ -152,7 +160,11 @@ class Mapped:
                 self.refuse(source, event.table, fault)
             else:
                 fit[source] = (patients, rows)
-        return mapped_union(event, fit) if fit else None
+        return self.kept(mapped_union(event, fit)) if fit else None
+
+    def kept(self, rows: DataFrame) -> DataFrame:
+        """Those of the mapped rows that are wanted."""
+        return self._keep(rows) if self._keep else rows
 
     def typed(self, event: Event) -> DataFrame | None:
         """The mapped rows with their types."""
