@@ -13,15 +13,18 @@ from pyspark.sql import types as T
 from medlake.clean import (
     condition_occurrence,
     death,
+    device_exposure,
     drug_exposure,
     measurement,
     note,
     observation,
     person,
     procedure_occurrence,
+    specimen,
     visit_occurrence,
 )  # fmt: skip
 from medlake.clean.judge import (
+    PARTIAL,
     Event,
     Vault,
     common_rules,
@@ -47,10 +50,11 @@ EVENTS: dict[str, Event] = {
     e.table: e
     for e in (
         visit_occurrence.EVENT, condition_occurrence.EVENT, drug_exposure.EVENT, procedure_occurrence.EVENT,
-        measurement.EVENT, observation.EVENT, note.EVENT, death.EVENT, *IMAGING,
+        measurement.EVENT, observation.EVENT, note.EVENT, death.EVENT, device_exposure.EVENT, specimen.EVENT, *IMAGING,
     )
 }  # fmt: skip
 UNREADABLE = "What was given does not read as its type, or is missing."
+IMPRECISE = "The date is known to the year or month alone: its first day stands for it."
 TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")
 
 
@@ -192,7 +196,8 @@ def _tallies(
     with ctx.lock:
         built.tallies += [(night, table, row["source"], *[row[c] for c in TALLY]) for row in whole]
         for name, n in broken.items():
-            stops, why = rules.get(name, (name in blocking, UNREADABLE))
+            said = IMPRECISE if name.startswith(tuple(PARTIAL)) else UNREADABLE
+            stops, why = rules.get(name, (name in blocking, said))
             built.results.append((night, table, name, stops, why, n_rows, n))
     return sum((Counts(*[row[c] for c in TALLY]) for row in whole), Counts())
 

@@ -18,6 +18,7 @@ from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
 from medlake.sources.manifest import with_digest
+from medlake.steps.catalogue import catalogued
 from medlake.steps.context import Context
 from medlake.steps.ingest import TARGETS, reading, unseen
 from medlake.steps.sources import all_sources
@@ -99,6 +100,9 @@ def _append(ctx: Context, target: str, fit: DataFrame) -> int:
     n = fresh.count()
     if n:
         ctx.lake.append(target, fresh, txn=(f"medlake/retry/{uuid.uuid4().hex}", 1))
+    if target == "bronze.fhir_resource":
+        touched = fit.select("batch").distinct()
+        catalogued(ctx, ctx.lake.read(target).join(touched, on="batch", how="left_semi"))
     return n
 
 
