@@ -57,7 +57,7 @@ def test_each_hostile_file_ends_in_bronze_or_in_quarantine_with_its_code(
     tmp_path: Path, form: str, name: str, data: bytes, code: str | None
 ) -> None:
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rows = rows_of(form, tmp_path / "file", data) if form != "notes" else rows_of(form, tmp_path / name, data)
+    rows = rows_of(form, tmp_path / (name if form in ("notes", "fhir") else "file"), data)
     assert time.monotonic() - started < HANG_SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_KIB
     assert rows or name == "empty.zip"

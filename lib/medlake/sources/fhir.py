@@ -48,14 +48,18 @@ def read_resources(files: DataFrame, *, max_line_bytes: int, max_document_bytes:
             else:
                 yield from _taken(1, whole.removeprefix(BOM), max_line_bytes, in_deleted=file["is_deletion"])
             return
+        is_blank = True
         for number, line in lines(file["uri"], max_bytes=max_line_bytes):
             if number == 1:
                 line = line.removeprefix(BOM)
+            is_blank = is_blank and not line.strip()
             if len(line) > max_line_bytes:
                 said = f"Longer than {max_line_bytes} bytes; its start is kept."
                 yield refused(number, line[:1024], "line_too_long", said)
             elif line.strip():
                 yield from _taken(number, line, max_line_bytes, in_deleted=file["is_deletion"])
+        if is_blank:
+            raise Refused("file_empty", "The file holds nothing but blanks.")
 
     return per_file(files, read, PAYLOAD)
 
