@@ -18,7 +18,7 @@ FROM (SELECT *, coalesce(
            concat(part.valueRange.low.value, ' - ', part.valueRange.high.value), concat('>=', part.valueRange.low.value), concat('<=', part.valueRange.high.value),
            concat(coalesce(part.valueRatio.numerator.comparator, ''), part.valueRatio.numerator.value, ':', part.valueRatio.denominator.value),
            part.valueSampledData.data,
-           concat(coalesce(part.valuePeriod.start, ''), '/', coalesce(part.valuePeriod.end, ''))) AS said
+           nullif(concat(coalesce(part.valuePeriod.start, ''), '/', coalesce(part.valuePeriod.end, '')), '/')) AS said
       FROM (SELECT *, coalesce(exists(category, c -> exists(c.coding, g -> g.code IN ('laboratory', 'vital-signs'))), false) AS is_measured,
                    posexplode(concat(array(named_struct('code', code, 'valueQuantity', valueQuantity, 'valueCodeableConcept', valueCodeableConcept, 'valueString', valueString, 'valueInteger', valueInteger, 'valueBoolean', valueBoolean, 'valueDateTime', valueDateTime, 'valueTime', valueTime, 'valuePeriod', valuePeriod, 'valueRange', valueRange, 'valueRatio', valueRatio, 'valueSampledData', valueSampledData, 'interpretation', interpretation)), coalesce(component, array()))) AS (place, part)
             FROM Observation WHERE coalesce(status, '') <> 'entered-in-error')) o

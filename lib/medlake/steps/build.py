@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -34,6 +34,7 @@ from medlake.clean.judge import (
     vault_keys,
     with_known_visit,
 )  # fmt: skip
+from medlake.clean.place import PLACES
 from medlake.clean.quarantine import OPEN, closing, from_build, received
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
@@ -42,6 +43,7 @@ from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
 from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
+from medlake.steps import places
 from medlake.steps.context import Context
 from medlake.steps.imaging import IMAGING, staged
 from medlake.steps.sources import Mapped
@@ -83,6 +85,8 @@ def run(ctx: Context) -> Counts:
     rest = [name for name in EVENTS if name in wanted and name not in first]
     for names in (first, rest):
         ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
+    for name in (name for name in PLACES if name in wanted):
+        places.publish(ctx, mapped, name, partial(_judged, ctx, built))
     if wanted & {e.table for e in IMAGING}:
         _uid_map(ctx)
     _quarantine(ctx, built)
@@ -91,7 +95,7 @@ def run(ctx: Context) -> Counts:
 
 
 def _wanted(only: str | None) -> set[str]:
-    every = {"person", *EVENTS}
+    every = {"person", *EVENTS, *PLACES}
     name = (only or "silver").removeprefix("silver.")
     if name in ("silver", ""):
         return every
@@ -166,6 +170,14 @@ def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -
         built.counts.append(sums)
         built.aside.append(set_aside(judged, name))
         built.tables.append(name)
+
+
+def _judged(ctx: Context, built: Built, judged: DataFrame, table: str) -> None:
+    """Remember what became of a table's rows."""
+    sums = _tallies(ctx, built, judged, table, {})
+    built.counts.append(sums)
+    built.aside.append(set_aside(judged, f"silver.{table}"))
+    built.tables.append(f"silver.{table}")
 
 
 def _tallies(
