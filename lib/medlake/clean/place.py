@@ -61,6 +61,15 @@ def judged_places(rows: DataFrame, place: Place) -> DataFrame:
     return rows.withColumn("is_duplicate", fit & (F.row_number().over(first) > 1))
 
 
+def tallied_places(judged: DataFrame) -> DataFrame:
+    """Per source: rows_in, rows_kept, rows_quarantined, rows_merged."""
+    bad, double = F.size("reason_codes") > 0, F.col("is_duplicate")
+    return judged.groupBy("source").agg(
+        F.count(F.lit(1)).alias("rows_in"), F.count_if(~bad & ~double).alias("rows_kept"),
+        F.count_if(bad).alias("rows_quarantined"), F.count_if(~bad & double).alias("rows_merged"),
+    )  # fmt: skip
+
+
 def with_constants(rows: DataFrame, place: Place) -> DataFrame:
     """What OMOP asks for beside what is mapped."""
     if place.event.table == "provider":

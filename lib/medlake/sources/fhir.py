@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from medlake.sources.fhir_bundle import PLACES, Entry, entries, head_of, texts, told
+from medlake.sources.fhir_bundle import PLACES, Entry, entries, head_of, key_of, targets_of, texts, told
 from medlake.sources.reading import Refused, digest, lines, opened, per_file, refused
 from medlake.sources.strict_json import STRICT
 
@@ -27,6 +27,7 @@ PAYLOAD = [
     T.StructField("last_updated", T.TimestampType(), True),
     T.StructField("json", T.StringType(), True),
     T.StructField("is_deleted", T.BooleanType(), True),
+    T.StructField("patient_key", T.StringType(), True),
 ]
 
 
@@ -100,11 +101,12 @@ def _taken(number: int, data: bytes, longest: int, *, in_deleted: bool) -> Itera
 
 
 def _of_bundle(number: int, text: str, found: list[Entry], *, in_deleted: bool) -> Iterator[dict[str, Any]]:
-    for place, (entry, own) in enumerate(zip(found, texts(text, found), strict=True), start=1):
+    targets = targets_of(found)
+    for place, (entry, own) in enumerate(zip(found, texts(text, found, targets), strict=True), start=1):
         row = number * PLACES + place
         whole = text[entry.start : entry.end].encode()
         try:
-            given = told(entry)
+            given = told(entry, targets)
             if in_deleted and not given["is_deleted"]:
                 raise Refused("deletion_missing", "A file under deleted/ must hold Bundles of DELETE requests.")
             kept = _kept(given)
@@ -159,4 +161,5 @@ def _kept(given: dict[str, Any]) -> dict[str, Any]:
         raise Refused("resource_type_missing", "The resource does not say its resourceType.")
     if not given["resource_id"]:
         raise Refused("resource_id_missing", "The resource has no id.")
-    return {**given, "source_table": given["resource_type"]}
+    patient = given.get("patient")
+    return {**given, "source_table": given["resource_type"], "patient_key": key_of(patient)}

@@ -19,6 +19,7 @@ from medlake.sources.strict_json import Cursor
 
 PLACES = 1_000_000_000  # entry n of a Bundle on line l stands in row l * PLACES + n
 # A quote inside a JSON text is escaped, so this finds keys alone.
+LAST_WORD = re.compile(r"([^/:#]+?)(?:/_history/[^/]*)?$")  # of a reference, as the mappings take it
 REFERENCE = re.compile(r'("reference"\s*:\s*")([^"\\]+)(?=")')
 URN = re.compile(r"urn:(?:uuid|oid):([A-Za-z0-9.\-]{1,64})")
 PLAIN = re.compile(r"[A-Za-z]{1,64}/[A-Za-z0-9._\-]{1,128}")
@@ -91,7 +92,7 @@ def _entry(cursor: Cursor) -> Entry:
 
 
 def head_of(resource: object) -> dict[str, Any]:
-    """resource_type, resource_id, version_id and last_updated as they are given; null where they are not."""
+    """resource_type, resource_id, version_id, last_updated and the patient's reference as given; null where not."""
     if not isinstance(resource, dict):
         return {}
     meta = resource.get("meta")
@@ -101,7 +102,7 @@ def head_of(resource: object) -> dict[str, Any]:
         "version_id": meta.get("versionId"),
     }  # fmt: skip
     told = {name: value if isinstance(value, str) and value else None for name, value in given.items()}
-    return {**told, "last_updated": instant(meta.get("lastUpdated"))}
+    return {**told, "last_updated": instant(meta.get("lastUpdated")), "patient": patient_of(resource)}
 
 
 def instant(text: object) -> datetime | None:
@@ -115,8 +116,8 @@ def instant(text: object) -> datetime | None:
     return seen if seen.tzinfo and 1 < seen.year < 9999 else None  # UTC must lie on the calendar too
 
 
-def told(entry: Entry) -> dict[str, Any]:
-    """The entry's resource_type, resource_id, version_id, last_updated and is_deleted.
+def told(entry: Entry, targets: dict[str, str]) -> dict[str, Any]:
+    """The entry's resource_type, resource_id, version_id, last_updated, patient and is_deleted.
 
     Where the resource does not say its id, version or time, `fullUrl` and `response` may.
 
@@ -140,8 +141,10 @@ def told(entry: Entry) -> dict[str, Any]:
         raise Refused("entry_unusable", "A Bundle within a Bundle: send the inner one by itself.")
     etag = response.get("etag")
     version = etag.removeprefix("W/").strip('"') if isinstance(etag, str) else None
+    key = entry.head["resource_id"] or _id_of(entry)
+    patient = key if entry.head["resource_type"] == "Patient" else entry.head["patient"]
     return {
-        **entry.head, "resource_id": entry.head["resource_id"] or _id_of(entry),
+        **entry.head, "resource_id": key, "patient": targets.get(patient or "", patient),
         "version_id": entry.head["version_id"] or version or None,
         "last_updated": entry.head["last_updated"] or at, "is_deleted": False,
     }  # fmt: skip
@@ -155,9 +158,23 @@ def _id_of(entry: Entry) -> str | None:
     return url[2] if url and entry.head and url[1] == entry.head["resource_type"] else None
 
 
-def texts(text: str, found: list[Entry]) -> Iterator[str | None]:
-    """The text of each entry's resource, references resolved; None where there is none."""
-    targets = _targets(found)
+def patient_of(resource: dict[str, Any]) -> str | None:
+    """The reference to the patient that a resource is of; a Patient is its own."""
+    if resource.get("resourceType") == "Patient":
+        return resource["id"] if isinstance(resource.get("id"), str) else None
+    said = resource.get("subject") or resource.get("patient")
+    reference = said.get("reference") if isinstance(said, dict) else None
+    return reference if isinstance(reference, str) else None
+
+
+def key_of(reference: str | None) -> str | None:
+    """The id that a reference names: its last word, whatever stands before it or which version it means."""
+    found = LAST_WORD.search(reference) if reference else None
+    return found[1] if found else None
+
+
+def texts(text: str, found: list[Entry], targets: dict[str, str]) -> Iterator[str | None]:
+    """The text of each entry's resource, references resolved (see `targets_of`); None where there is none."""
 
     def resolved(match: re.Match[str]) -> str:
         return match[1] + targets.get(match[2], match[2])
@@ -173,7 +190,7 @@ def texts(text: str, found: list[Entry]) -> Iterator[str | None]:
         yield REFERENCE.sub(resolved, own)
 
 
-def _targets(found: list[Entry]) -> dict[str, str]:
+def targets_of(found: list[Entry]) -> dict[str, str]:
     """fullUrl → Type/id; none where two resources claim it, or where the id could break the text."""
     targets: dict[str, str | None] = {}
     for entry in found:

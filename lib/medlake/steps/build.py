@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -85,13 +85,11 @@ def run(ctx: Context) -> Counts:
     rest = [name for name in EVENTS if name in wanted and name not in first]
     for names in (first, rest):
         ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
-    for name in (name for name in PLACES if name in wanted):
-        places.publish(ctx, mapped, name, partial(_judged, ctx, built))
     if wanted & {e.table for e in IMAGING}:
         _uid_map(ctx)
     _quarantine(ctx, built)
     _write_tallies(ctx, built)
-    return sum(built.counts, Counts())
+    return sum([*built.counts, places.run(ctx, wanted)], Counts())
 
 
 def _wanted(only: str | None) -> set[str]:
@@ -170,14 +168,6 @@ def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -
         built.counts.append(sums)
         built.aside.append(set_aside(judged, name))
         built.tables.append(name)
-
-
-def _judged(ctx: Context, built: Built, judged: DataFrame, table: str) -> None:
-    """Remember what became of a table's rows."""
-    sums = _tallies(ctx, built, judged, table, {})
-    built.counts.append(sums)
-    built.aside.append(set_aside(judged, f"silver.{table}"))
-    built.tables.append(f"silver.{table}")
 
 
 def _tallies(

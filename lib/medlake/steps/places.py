@@ -1,30 +1,49 @@
-"""bronze → silver for what belongs to no person: locations, care sites and providers."""
+"""bronze → silver for what belongs to no person: locations, care sites and providers, always all of them.
+
+They are few and come seldom; the rows of a table are judged, published, counted and set aside as in `build`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from medlake.clean.judge import fit_rows
-from medlake.clean.place import PLACES, Place, judged_places, natural_name, with_constants
+from medlake.clean.judge import fit_rows, set_aside
+from medlake.clean.place import PLACES, Place, judged_places, natural_name, tallied_places, with_constants
+from medlake.clean.quarantine import OPEN, closing, from_build
+from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.privacy.pseudonym import id_from, keyed_hash
 from medlake.steps.context import Context
 from medlake.steps.sources import Mapped
 
+TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")
 
-def publish(ctx: Context, mapped: Mapped, table: str, judged: Callable[..., None]) -> None:
-    """Make one of the tables; `judged` is told its judged rows, for the ledger and the quarantine."""
-    place = PLACES[table]
+
+def run(ctx: Context, wanted: Collection[str]) -> Counts:
+    """Rebuild those of the tables that are wanted and that some source maps."""
+    chosen = [name for name in PLACES if name in wanted]
+    mapped = Mapped(ctx) if chosen else None
+    return sum((_publish(ctx, mapped, PLACES[name]) for name in chosen if mapped), Counts())
+
+
+def _publish(ctx: Context, mapped: Mapped, place: Place) -> Counts:
     rows = mapped.typed(place.event)
     if rows is None:
-        return
-    found = judged_places(rows, place).localCheckpoint()
-    made = with_constants(fit_rows(found), place).withColumns(_ids(ctx, place))
+        return Counts()
+    table = place.event.table
+    judged = judged_places(rows, place).localCheckpoint()
+    made = with_constants(fit_rows(judged), place).withColumns(_ids(ctx, place))
     ctx.lake.merge(f"silver.{table}", made.select(*promise(f"silver.{table}").columns))
-    judged(found, table)
+    _set_aside(ctx, judged, f"silver.{table}")
+    tallies = tallied_places(judged).select(
+        F.lit(ctx.night.number).alias("night_id"), F.lit(table).alias("table"), "source", *TALLY
+    )
+    ctx.lake.merge("ops.table_build", tallies, keep=True)
+    sums = tallies.agg(*[F.sum(name) for name in TALLY]).first()
+    return Counts(*[int(n or 0) for n in sums]) if sums else Counts()
 
 
 def _ids(ctx: Context, place: Place) -> dict[str, Column]:
@@ -36,3 +55,17 @@ def _ids(ctx: Context, place: Place) -> dict[str, Column]:
         hashed = keyed_hash(ctx.key, F.coalesce(name, F.lit("")).alias("name"))
         made[column] = F.when(name.isNotNull(), id_from(hashed))
     return made
+
+
+def _set_aside(ctx: Context, judged: DataFrame, target: str) -> None:
+    """quarantine.record: the rows without a name; what was mapped of each is its `raw`."""
+    known, to = ctx.lake.read("quarantine.record"), promise("quarantine.record")
+    aside = set_aside(judged, target)
+    no_bronze = aside.select(
+        "source", "_record.file_sha256", "_record.row", F.col("mapped_row").alias("raw")
+    ).where(F.lit(False))
+    rows = from_build(aside, no_bronze, known, to, batch=ctx.night.number).localCheckpoint()
+    was = known.where((F.col("target") == target) & (F.col("status") == OPEN))
+    gone = was.join(rows.select("record_id"), on="record_id", how="left_anti").select(*to.columns)
+    over = closing(gone, by=f"night {ctx.night.number}: fit, replaced or deleted by now")
+    ctx.lake.merge("quarantine.record", rows.unionByName(over), keep=True)

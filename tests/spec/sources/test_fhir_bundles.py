@@ -99,6 +99,7 @@ def test_references_within_a_bundle_become_the_resources_own_type_and_id(tmp_pat
     assert condition["subject"] == {"reference": "Patient/p"}
     assert condition["encounter"] == {"reference": "Encounter/e"}
     assert condition["asserter"] == {"reference": "urn:uuid:not-here"}
+    assert [r["patient_key"] for r in rows] == ["p", "p", None]
     assert encounter["text"]["div"] == f'"reference": "{UUID}"', "a text that looks like a reference is none"
 
 

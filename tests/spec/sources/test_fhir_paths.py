@@ -118,7 +118,7 @@ LEAVES = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(al
 OBJECTS = st.recursive(st.dictionaries(NAMES, LEAVES, max_size=3), lambda inner: st.dictionaries(NAMES, inner | st.lists(inner, min_size=1, max_size=1), max_size=3), max_leaves=6)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OBJECTS.filter(bool), min_size=1, max_size=12), st.integers(1, 5), st.randoms())
 def test_counts_are_those_of_a_walk_and_do_not_depend_on_order_or_partitions(spark: SparkSession, bodies: list[Any], parts: int, random: Any) -> None:
     want = Counter(path for body in bodies for path in walked(body))
