@@ -156,7 +156,9 @@ def typed(rows: DataFrame, event: Event) -> DataFrame:
     lost = {n: F.col(n).isNotNull() & F.col(f"{n}__typed").isNull() for n in parsed}
     flags = [F.when(broken, F.lit(f"type_{n}")) for n, broken in lost.items() if n not in event.required]
     dates = [n for n in parsed if event.mapped[n] in ("date", "timestamp")]
-    flags += [F.when(F.col(n).rlike(form), F.lit(f"{flag}_{n}")) for n in dates for flag, form in PARTIAL.items()]
+    flags += [
+        F.when(F.col(n).rlike(form) & ~lost[n], F.lit(f"{flag}_{n}")) for n in dates for flag, form in PARTIAL.items()
+    ]
     codes = [F.when(lost[n], F.lit(f"type_{n}")) for n in event.required if n in lost]
     codes += [F.when(F.col(n).isNull(), F.lit(f"required_{n}")) for n in event.required]
     before = F.coalesce("qc", F.array().cast("array<string>")) if "qc" in event.mapped else _names([])
