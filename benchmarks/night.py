@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.data import NORTH, SOUTH, SOUTH_ID, TYPES, _sound_lines, renumbered
+from benchmarks.data import SOUTH, SOUTH_ID, TYPES, _sound_lines, renumbered
+
 from medlake.doors import session
 from medlake.doors.settings import Conf
 from medlake.steps.runner import Options, Runner
@@ -84,7 +85,8 @@ def quoted(value: str) -> str:
 
 def write(path: Path, text: str, n: int) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="ISO-8859-1" if path.name.startswith("patients") else "utf-8", errors="replace")
+    encoding = "ISO-8859-1" if path.name.startswith("patients") else "utf-8"
+    path.write_text(text + "\n", encoding=encoding, errors="replace")
     return n
 
 
@@ -116,7 +118,8 @@ def task_seconds(folder: Path, spans: list[tuple[int, str, float, float]]) -> di
 
 
 def report(told: dict[tuple[int, str], float], records: list[int]) -> None:
-    print(f"| step | first night, {records[0]:,} records | second night, {records[1]:,} more | share |\n| --- | --- | --- | --- |")
+    print(f"| step | first night, {records[0]:,} records | second night, {records[1]:,} more | share |")
+    print("| --- | --- | --- | --- |")
     rows = [(step, told.get((0, step), 0.0), told.get((1, step), 0.0)) for step in STEPS]
     rows.append(("ingest and build", *[sum(r[i] for r in rows if r[0] != "link") for i in (1, 2)]))
     for name, first, second in rows:

@@ -87,7 +87,35 @@ def fhir() -> Hostile:
     }
     for n, cut in enumerate(range(3, len(good) - 1, 7)):
         made[f"cut_{n:02}"] = (good[:cut], "json_invalid")
-    return {f"{name}.ndjson": value for name, value in made.items()}
+    return {f"{name}.ndjson": value for name, value in made.items()} | bundles()
+
+
+def bundles() -> Hostile:
+    """One .json file each: a Bundle, or what claims to be one."""
+    whole = json.dumps({"resourceType": "Bundle", "entry": [{"resource": GOOD}, {"resource": GOOD}]}, indent=1).encode()
+    made: Hostile = {
+        "sound": (whole, None),
+        "bomb": (gzip.compress(b"{" + b" " * 50_000_000), "document_too_long"),
+        "blank": (b" \n" * 1000, "file_empty"),
+        "utf16": (whole.decode().encode("utf-16"), "nul_byte"),
+        "latin1": (whole + b"\xe9", "encoding"),
+        "many_empty_entries": (b'{"resourceType":"Bundle",\n"entry":[' + b"{}," * 100_000 + b"{}]}", "entry_unusable"),
+        "entries_of_numbers": (b'{"resourceType":"Bundle",\n"entry":[' + b"1," * 100_000 + b"1]}", "entry_unusable"),
+        "deep_entry": (b'{"resourceType":"Bundle",\n"entry":[{"resource":' + b'{"a":' * 50_000, "json_invalid"),
+        "one_long_entry": (b'{"resourceType":"Bundle",\n"entry":[{"resource":{"id":"' + b"x" * 3_000_000 + b'"}}]}', "line_too_long"),
+        "endless_text": (b'{"resourceType":"Bundle",\n"entry":[{"resource":{"id":"' + b"x" * 3_000_000, "line_too_long"),
+        "type_at_the_end": (b'{"entry":[{"resource":' + json.dumps(GOOD).encode() + b'}],\n"resourceType":"Bundle"}', None),
+        "type_twice": (b'{"resourceType":"Bundle",\n"entry":[],"resourceType":"Patient"}', "json_duplicate_key"),
+        "bundle_as_a_value": (b'{"resourceType":"Basic","id":"1",\n"code":"Bundle"}', None),
+        "surrogates_in_a_full_url": (b'{"resourceType":"Bundle",\n"entry":[{"fullUrl":"\\ud800","resource":' + json.dumps(GOOD).encode() + b"}]}", None),
+        "quotes_in_an_id": (
+            b'{"resourceType":"Bundle",\n"entry":[{"fullUrl":"u:1","resource":{"resourceType":"A","id":"\\",\\"x\\":\\"y"}},'
+            b'{"resource":{"resourceType":"B","id":"b","r":{"reference":"u:1"}}}]}', None,
+        ),
+    }  # fmt: skip
+    for n, cut in enumerate(range(20, len(whole) - 1, 23)):
+        made[f"cut_{n:02}"] = (whole[:cut], "json_invalid")
+    return {f"{name}.json": value for name, value in made.items()}
 
 
 def table() -> Hostile:

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from pyspark.sql.pandas.types import to_arrow_schema
 from tests.faults import hostile
+from tests.files import Files, file_row
 
 from medlake.report.vocabulary import REASONS
 from medlake.sources.declared import Source, Table
 from medlake.sources.dicom import read_objects
 from medlake.sources.fhir import read_resources
 from medlake.sources.notes import read_notes
-from medlake.sources.reading import FILE, digest
 from medlake.sources.tables import read_records
 
 HANG_SECONDS = 20
 MAX_KIB = 1024 * 1024
 MAX_LINE = 2_000_000
-
-
-@dataclass(frozen=True)
-class Files:
-    """Stands for a DataFrame of files: runs the readers in this process, where time and memory can be seen."""
-
-    rows: list[dict[str, Any]]
-
-    def mapInArrow(self, run: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], _schema: Any) -> list[dict[str, Any]]:  # noqa: N802
-        batch = pa.RecordBatch.from_pylist(self.rows, schema=to_arrow_schema(FILE))
-        return [row for out in run(iter([batch])) for row in out.to_pylist()]
 
 
 SOURCES = {
@@ -44,7 +30,7 @@ SOURCES = {
     "notes": Source("notes", "notes", "notes", (), ("*",), r"(?P<person_source_value>p\d)_(?P<note_title>.+)\.txt", {}),
 }
 READERS: dict[str, Callable[[Any], Any]] = {
-    "fhir": lambda files: read_resources(files, max_line_bytes=MAX_LINE),
+    "fhir": lambda files: read_resources(files, max_line_bytes=MAX_LINE, max_document_bytes=2 * MAX_LINE),
     "csv": lambda files: read_records(files, SOURCES, max_line_bytes=MAX_LINE, max_span_lines=5),
     "notes": lambda files: read_notes(files, SOURCES, max_bytes=MAX_LINE),
     "dicom": read_objects,
@@ -59,11 +45,7 @@ CASES = [
 
 def rows_of(form: str, path: Path, data: bytes) -> list[dict[str, Any]]:
     path.write_bytes(data)
-    file = {
-        "source": form, "source_table": {"csv": "t"}.get(form, form), "is_deletion": False, "file": path.name,
-        "uri": str(path), "size_bytes": len(data), "file_sha256": digest(data), "batch": 1,
-    }  # fmt: skip
-    return READERS[form](Files([file]))
+    return READERS[form](Files([file_row(path, form, {"csv": "t"}.get(form, form))]))
 
 
 def test_there_are_enough_of_them() -> None:
@@ -75,7 +57,7 @@ def test_each_hostile_file_ends_in_bronze_or_in_quarantine_with_its_code(
     tmp_path: Path, form: str, name: str, data: bytes, code: str | None
 ) -> None:
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rows = rows_of(form, tmp_path / "file", data) if form != "notes" else rows_of(form, tmp_path / name, data)
+    rows = rows_of(form, tmp_path / (name if form in ("notes", "fhir") else "file"), data)
     assert time.monotonic() - started < HANG_SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_KIB
     assert rows or name == "empty.zip"

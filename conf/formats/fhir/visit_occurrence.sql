@@ -1,5 +1,5 @@
 SELECT id AS visit_source_value,
-       regexp_extract(subject.reference, '([^/:]+)$', 1) AS person_source_value,
+       regexp_extract(subject.reference, '([^/:#]+?)(?:/_history/[^/]*)?$', 1) AS person_source_value,
        period.start AS visit_start_datetime,
        period.end AS visit_end_datetime,
        CASE class.code WHEN 'IMP' THEN 9201 WHEN 'ACUTE' THEN 9201 WHEN 'NONAC' THEN 9201 WHEN 'EMER' THEN 9203

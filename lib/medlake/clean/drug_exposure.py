@@ -16,10 +16,12 @@ EVENT = Event(
         "drug_exposure_start_datetime": "timestamp",
         "drug_exposure_end_datetime": "timestamp",
         "quantity": "double",
+        "drug_type_concept_id": "int",
     },
     required=("person_source_value", "drug_source_value", "drug_exposure_start_datetime"),
     time="drug_exposure_start_datetime",
     ends="drug_exposure_end_datetime",
-    constants={"drug_concept_id": 0, "drug_type_concept_id": 32817},
+    constants={"drug_concept_id": 0},
+    defaults={"drug_type_concept_id": 32817},
     vocabulary="drug_source_vocabulary",
 )

@@ -19,6 +19,7 @@ from medlake.grammar.origin import RECORD
 from medlake.grammar.quality import Rule, with_verdict
 
 EARLIEST_YEAR = 1900
+PARTIAL = {"year_only": r"^[0-9]{4}$", "month_only": r"^[0-9]{4}-[0-9]{2}$"}  # ISO dates that name no day
 BLANKS = " \t\r\n\u00a0"
 
 Finish = Callable[[DataFrame], DataFrame]
@@ -87,15 +88,30 @@ def common_rules(event: Event) -> tuple[Rule, ...]:
         Rule(
             "before_1900", f"year({when}) < {EARLIEST_YEAR}", True, "No living patient has records this old."
         ),
-        Rule("before_birth", f"to_date({when}) < born_on", False, "It is dated before the patient was born."),
+        Rule("before_birth", _earlier(when, "born_on"), False, "It is dated before the patient was born."),
         Rule(
             "after_death", f"to_date({when}) > to_date(died_at)", False, "It is dated after the patient died."
         ),
     ]
     if event.ends:
         why = "It ends before it starts."
-        rules.append(Rule("end_before_start", f"{event.ends} < {when}", False, why))
+        rules.append(Rule("end_before_start", _earlier(event.ends, when, as_day=False), False, why))
     return tuple(rules)
+
+
+def _earlier(when: str, than: str, *, as_day: bool = True) -> str:
+    """SQL: `when` lies before `than`, as far as its precision tells. 2019 is not before 5 May 2019."""
+    exact = f"to_date({when})" if as_day else when
+    return (
+        f"CASE WHEN array_contains(qc, 'year_only_{when}') THEN year({when}) < year({than}) "
+        f"WHEN array_contains(qc, 'month_only_{when}') THEN trunc({when}, 'MM') < trunc({than}, 'MM') "
+        f"ELSE {exact} < {than} END"
+    )
+
+
+def to_the_day(column: str) -> Column:
+    """Whether the date in a typed column names a day (see `typed`)."""
+    return ~F.arrays_overlap("qc", F.array(*[F.lit(f"{flag}_{column}") for flag in PARTIAL]))
 
 
 def mapped_union(event: Event, mapped: Mapping[str, tuple[str, DataFrame]]) -> DataFrame:
@@ -129,13 +145,20 @@ def _one_shape(event: Event, source: str, patients: str, rows: DataFrame) -> Dat
 
 
 def typed(rows: DataFrame, event: Event) -> DataFrame:
-    """Each mapped text as its type; what does not parse is null, with a flag or (where required) a reason."""
+    """Each mapped text as its type; what does not parse is null, with a flag or (where required) a reason.
+
+    A date that is a year or a month alone becomes its first day, flagged `year_only_…` or `month_only_…`.
+    """
     given = [n for n, kind in event.mapped.items() if not kind.startswith("array")]
     parsed = {n: F.col(n).try_cast(data_type(event.mapped[n])) for n in given if event.mapped[n] != "string"}
     trimmed = rows.withColumns({n: F.nullif(F.trim(F.col(n), F.lit(BLANKS)), F.lit("")) for n in given})
     told = trimmed.withColumns({f"{n}__typed": column for n, column in parsed.items()})
     lost = {n: F.col(n).isNotNull() & F.col(f"{n}__typed").isNull() for n in parsed}
     flags = [F.when(broken, F.lit(f"type_{n}")) for n, broken in lost.items() if n not in event.required]
+    dates = [n for n in parsed if event.mapped[n] in ("date", "timestamp")]
+    flags += [
+        F.when(F.col(n).rlike(form) & ~lost[n], F.lit(f"{flag}_{n}")) for n in dates for flag, form in PARTIAL.items()
+    ]
     codes = [F.when(lost[n], F.lit(f"type_{n}")) for n in event.required if n in lost]
     codes += [F.when(F.col(n).isNull(), F.lit(f"required_{n}")) for n in event.required]
     before = F.coalesce("qc", F.array().cast("array<string>")) if "qc" in event.mapped else _names([])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from medlake.clean.judge import Event
+from medlake.clean.judge import Event, to_the_day
 from medlake.grammar.quality import Rule, with_verdict
 
 IDENTITY = (
     "family_name", "given_name", "maiden_name", "prefix", "birth_date", "gender_concept_id", "address_line", "city",
     "state", "zip", "phone", "email", "national_id", "medical_record_number", "other_id",
 )  # fmt: skip
+MAPPED = ("race_concept_id", "ethnicity_concept_id")
 MALE, FEMALE, UNKNOWN = 8507, 8532, 0
 
 EVENT = Event(
@@ -22,6 +23,8 @@ EVENT = Event(
         "gender_source_value": "string",
         "year_of_birth": "int",
         "race_source_value": "string",
+        "race_concept_id": "int",
+        "ethnicity_concept_id": "int",
         "ethnicity_source_value": "string",
         "birth_date": "date",
         "family_name": "string",
@@ -71,12 +74,12 @@ def judged_persons(rows: DataFrame, *, as_of: str) -> DataFrame:
 def identities(fit: DataFrame, deaths: DataFrame) -> DataFrame:
     """vault.identity: one row per source key, from fit persons and the typed rows of death.
 
-    The earliest death counts where a source tells of several.
+    The earliest death counts where a source tells of several; one known to the month or year alone is no day.
     """
     died = (
         deaths.where(F.size("reason_codes") == 0)
         .groupBy("source", "person_source_value")
-        .agg(F.min("death_datetime").alias("death_datetime"))
+        .agg(F.min(F.when(to_the_day("death_datetime"), F.col("death_datetime"))).alias("death_datetime"))
     )
     return fit.select("source", "person_source_value", *IDENTITY).join(
         died, on=["source", "person_source_value"], how="left"
@@ -93,7 +96,7 @@ def persons(fit: DataFrame, keys: DataFrame) -> DataFrame:
     order = F.struct("registered_batch", "source", "person_source_value")
     sexes = F.collect_set(F.nullif("gender_concept_id", F.lit(UNKNOWN)))
     conflict = F.array_compact(F.array(F.when(F.size(sexes) > 1, F.lit("gender_conflict"))))
-    grouped = joined.groupBy("person_id", "shift_days").agg(
+    return joined.groupBy("person_id", "shift_days").agg(
         F.coalesce(_first(F.nullif("gender_concept_id", F.lit(UNKNOWN)), order), F.lit(UNKNOWN)).alias(
             "gender_concept_id"
         ),
@@ -102,10 +105,10 @@ def persons(fit: DataFrame, keys: DataFrame) -> DataFrame:
             _first(F.col(c), order).alias(c)
             for c in ("race_source_value", "ethnicity_source_value", "source")
         ],
+        *[F.coalesce(_first(F.nullif(c, F.lit(UNKNOWN)), order), F.lit(UNKNOWN)).alias(c) for c in MAPPED],
         F.count_distinct("source").cast("int").alias("n_sources"),
         F.array_sort(F.array_distinct(F.concat(F.flatten(F.collect_list("qc")), conflict))).alias("qc"),
     )
-    return grouped.withColumns({"race_concept_id": F.lit(0), "ethnicity_concept_id": F.lit(0)})
 
 
 def _first(column: Column, order: Column) -> Column:

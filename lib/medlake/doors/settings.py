@@ -25,6 +25,7 @@ class _Section(BaseModel):
 
 class Ingest(_Section):
     max_line_bytes: int
+    max_document_bytes: int
     max_span_lines: int
 
 

@@ -120,6 +120,9 @@ def flag(code: str) -> str:
     """A quality remark as the end of a sentence that starts with "A record"."""
     if code.startswith("type_"):
         return f"has an unreadable {code.removeprefix('type_').replace('_', ' ')}, which was left empty"
+    for unit in ("year", "month"):
+        if code.startswith(f"{unit}_only_"):
+            return f"tells no more than the {unit} of its {code.removeprefix(f'{unit}_only_').replace('_', ' ')}"
     return vocabulary.FLAGS.get(code, clean(code).replace("_", " "))
 
 

@@ -13,8 +13,8 @@ from medlake.sources.database import Extract, Server, extract_of, server_of
 
 FORMATS = ("csv", "fhir", "hl7", "jdbc", "dicom", "notes")
 DEFAULT_FILES = {
-    "fhir": ["*.ndjson", "*.ndjson.gz", "deleted/*"], "hl7": ["**/*.hl7", "**/*.hl7.gz"], "dicom": ["**/*"],
-    "notes": ["*.txt"], "jdbc": [],
+    "fhir": ["*.ndjson", "*.ndjson.gz", "*.json", "*.json.gz", "deleted/*"],
+    "hl7": ["**/*.hl7", "**/*.hl7.gz"], "dicom": ["**/*"], "notes": ["*.txt"], "jdbc": [],
 }  # fmt: skip
 NULL_MARKERS = ("",)
 SERVER_KEYS = {"url", "user", "password", "password_env", "password_file"}

@@ -1,25 +1,24 @@
-"""FHIR R4 bulk NDJSON → bronze.fhir_resource: one resource a line, the text kept as received.
+"""FHIR R4 NDJSON, Bundles and single resources → bronze.fhir_resource: each resource's text as received.
 
-Lines are parsed deliberately: Spark's JSON reader keeps the last of two equal keys, drops a second
+Texts are parsed deliberately: Spark's JSON reader keeps the last of two equal keys, drops a second
 object on a line and turns numbers it cannot hold into others, all without a word.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from medlake.sources.reading import Refused, digest, lines, per_file, refused, text_of
+from medlake.sources.fhir_bundle import PLACES, Entry, entries, head_of, key_of, targets_of, texts, told
+from medlake.sources.reading import BOM, Refused, digest, lines, opened, per_file, refused, text_of
+from medlake.sources.strict_json import STRICT
 
-LAST_WORD = re.compile(r"[^/:]+$")  # of a reference: Patient/p1, urn:uuid:p1, https://…/Patient/p1
-LONGEST_INTEGER = 400  # digits; a double ends at 1.8e308
+DOCUMENT = re.compile(r"\.json(\.gz)?$", re.IGNORECASE)
 PAYLOAD = [
     T.StructField("resource_type", T.StringType(), True),
     T.StructField("resource_id", T.StringType(), True),
@@ -31,36 +30,87 @@ PAYLOAD = [
 ]
 
 
-def read_resources(files: DataFrame, *, max_line_bytes: int) -> DataFrame:
-    """One row per resource, or per deletion (`deleted/` files hold Bundles of DELETE requests)."""
+def read_resources(files: DataFrame, *, max_line_bytes: int, max_document_bytes: int) -> DataFrame:
+    """One row per resource or deletion: of a line, of an entry of a Bundle, or of a whole .json file.
+
+    A Bundle may be a line of NDJSON or a file of its own. A file named .json whose first line is no whole object is
+    one document: it is read whole, up to `max_document_bytes`. A deletion is an entry that asks for DELETE; files
+    below deleted/ hold nothing else.
+    """
 
     def read(file: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if DOCUMENT.search(file["file"]) and not _is_by_line(file["uri"], max_line_bytes):
+            with opened(file["uri"]) as handle:
+                whole = handle.read(max_document_bytes + 1)
+            if len(whole) > max_document_bytes:
+                said = f"The document is longer than {max_document_bytes} bytes; its start is kept."
+                yield refused(1, whole[:1024], "document_too_long", said)
+            else:
+                yield from _taken(1, whole.removeprefix(BOM), max_line_bytes, in_deleted=file["is_deletion"])
+            return
+        is_blank = True
         for number, line in lines(file["uri"], max_bytes=max_line_bytes):
-            if line.strip():
-                yield from _line(number, line, max_line_bytes, is_deletion=file["is_deletion"])
+            is_blank = is_blank and not line.strip()
+            if len(line) > max_line_bytes:
+                said = f"Longer than {max_line_bytes} bytes; its start is kept."
+                yield refused(number, line[:1024], "line_too_long", said)
+            elif line.strip():
+                yield from _taken(number, line, max_line_bytes, in_deleted=file["is_deletion"])
+        if is_blank:
+            raise Refused("file_empty", "The file holds nothing but blanks.")
 
     return per_file(files, read, PAYLOAD)
 
 
-def _line(number: int, line: bytes, max_bytes: int, *, is_deletion: bool) -> Iterator[dict[str, Any]]:
-    if len(line) > max_bytes:
-        yield refused(
-            number, line[:1024], "line_too_long", f"Longer than {max_bytes} bytes; its start is kept."
-        )
-        return
+def _is_by_line(uri: str, max_line_bytes: int) -> bool:
+    """Whether a .json file is NDJSON by another name: its first line that is not blank is JSON by itself."""
+    for _, line in lines(uri, max_bytes=max_line_bytes):
+        if line.strip():
+            try:
+                parse(line)
+            except Refused as fault:
+                return fault.code not in ("json_invalid", "encoding", "nul_byte")
+            return len(line) <= max_line_bytes
+    return True
+
+
+def _taken(number: int, data: bytes, longest: int, *, in_deleted: bool) -> Iterator[dict[str, Any]]:
+    """The rows of one JSON text, which starts on line `number`."""
     try:
-        resource = parse(line)
-        found = _deletions(resource) if is_deletion else [_resource(resource)]
+        found = entries(text_of(data), longest) if b'"Bundle"' in data else None
+        if in_deleted and not found:
+            raise Refused("deletion_missing", "A file under deleted/ must hold Bundles of DELETE requests.")
+        if found is None and len(data) > longest:
+            raise Refused("document_too_long", f"One resource is longer than {longest} bytes.")
+        if found is None:
+            resource = _kept(head_of(parse(data)))
+            yield {
+                "row": number, "row_hash": digest(data), "json": data.decode(), "is_deleted": False, **resource
+            }  # fmt: skip
+            return
+        if not found:
+            raise Refused("bundle_empty", "The Bundle has no entry.")
     except Refused as fault:
-        yield refused(number, line, fault.code, fault.detail)
+        yield refused(number, data, fault.code, fault.detail)
         return
-    seen = digest(line)
-    for place, row in enumerate(found):
-        text = None if is_deletion else line.decode("utf-8")
-        yield {
-            "row": number * 10_000 + place if is_deletion else number,
-            "source_table": row["resource_type"], "row_hash": seen, "json": text, "is_deleted": is_deletion, **row,
-        }  # fmt: skip
+    yield from _of_bundle(number, data.decode(), found, in_deleted=in_deleted)
+
+
+def _of_bundle(number: int, text: str, found: list[Entry], *, in_deleted: bool) -> Iterator[dict[str, Any]]:
+    targets = targets_of(found)
+    for place, (entry, own) in enumerate(zip(found, texts(text, found, targets), strict=True), start=1):
+        row = number * PLACES + place
+        whole = text[entry.start : entry.end].encode()
+        try:
+            given = told(entry, targets)
+            if in_deleted and not given["is_deleted"]:
+                raise Refused("deletion_missing", "A file under deleted/ must hold Bundles of DELETE requests.")
+            kept = _kept(given)
+        except Refused as fault:
+            said = f"Entry {place} of the Bundle on line {number}: {fault.detail}"
+            yield refused(row, whole, fault.code, said)
+        else:
+            yield {"row": row, "row_hash": digest(whole), "json": None if kept["is_deleted"] else own, **kept}
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -83,80 +133,15 @@ def parse(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise Refused("json_duplicate_key", "A key stands twice in one object.")
-    return value
+def _kept(given: dict[str, Any]) -> dict[str, Any]:
+    """What a resource tells of itself, complete.
 
-
-def _no_constant(name: str) -> float:
-    raise Refused("json_not_finite", f"{name} is no JSON number.")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise Refused("json_not_finite", "A number is too large to be held.")
-    return value
-
-
-def _bounded(text: str) -> int:
-    if len(text) > LONGEST_INTEGER:
-        raise Refused("json_not_finite", "A number is too large to be held.")
-    return int(text)
-
-
-STRICT: dict[str, Any] = {
-    "object_pairs_hook": _once, "parse_constant": _no_constant, "parse_float": _finite, "parse_int": _bounded
-}  # fmt: skip
-
-
-def _resource(resource: dict[str, Any]) -> dict[str, Any]:
-    kind, key = resource.get("resourceType"), resource.get("id")
-    if not isinstance(kind, str) or not kind:
+    Raises:
+        Refused: it cannot be kept.
+    """
+    if not given.get("resource_type"):
         raise Refused("resource_type_missing", "The resource does not say its resourceType.")
-    if not isinstance(key, str) or not key:
+    if not given["resource_id"]:
         raise Refused("resource_id_missing", "The resource has no id.")
-    meta = resource.get("meta") if isinstance(resource.get("meta"), dict) else {}
-    assert isinstance(meta, dict)
-    version = meta.get("versionId")
-    return {
-        "resource_type": kind, "resource_id": key,
-        "version_id": version if isinstance(version, str) else None,
-        "last_updated": _instant(meta.get("lastUpdated")),
-        "patient_key": key if kind == "Patient" else _patient(resource),
-    }  # fmt: skip
-
-
-def _patient(resource: dict[str, Any]) -> str | None:
-    """The id in the reference to the resource's patient; the last word, whatever stands before it."""
-    said = resource.get("subject") or resource.get("patient")
-    reference = said.get("reference") if isinstance(said, dict) else None
-    found = LAST_WORD.search(reference) if isinstance(reference, str) else None
-    return found.group() if found else None
-
-
-def _deletions(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    found = []
-    entries = bundle.get("entry")
-    for entry in entries if isinstance(entries, list) else []:
-        request = entry.get("request", {}) if isinstance(entry, dict) else {}
-        if not isinstance(request, dict):
-            continue
-        kind, _, key = str(request.get("url", "")).partition("/")
-        if request.get("method") == "DELETE" and kind and key:
-            found.append({"resource_type": kind, "resource_id": key})
-    if not found:
-        raise Refused("deletion_missing", "A file under deleted/ must hold Bundles of DELETE requests.")
-    return found
-
-
-def _instant(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        seen = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return seen if seen.tzinfo and 1 < seen.year < 9999 else None  # UTC must lie on the calendar too
+    patient = given.get("patient")
+    return {**given, "source_table": given["resource_type"], "patient_key": key_of(patient)}

@@ -41,6 +41,7 @@ def newest_resources(bronze: DataFrame) -> DataFrame:
         bronze.withColumn("is_deletion", F.col("is_deleted")),
         partition=["source", "resource_type", "resource_id"],
         order=[F.col("last_updated"), F.try_to_number("version_id", F.lit("9999999999")), *_seen()],
+        at=F.col("last_updated"),
     )
 
 
@@ -57,22 +58,31 @@ def note_view(bronze: DataFrame, source: Source) -> DataFrame:
     )  # fmt: skip
 
 
-def keep_newest(records: DataFrame, *, partition: list[str], order: list[Column]) -> DataFrame:
+def keep_newest(
+    records: DataFrame, *, partition: list[str], order: list[Column], at: Column | None = None
+) -> DataFrame:
     """The last record of each partition in `order` (nulls first); none where a deletion came with or after it.
 
-    `order` must end in columns that make it total.
+    `order` must end in columns that make it total. `at`: the source's own time of a record or deletion; where both
+    have one it says which was later (a history may delete and bring back), else the batch does.
     """
-    by_key = Window.partitionBy(*partition)
-    told = records.withColumn(
-        "deleted_in", F.max(F.when(F.col("is_deletion"), F.col("batch"))).over(by_key)
-    ).where(~F.col("is_deletion"))
+    by_key, own = Window.partitionBy(*partition), F.lit(None).cast("timestamp") if at is None else at
+    deletion = F.col("is_deletion")
+    told = records.withColumns(
+        {
+            "deleted_in": F.max(F.when(deletion, F.col("batch"))).over(by_key),
+            "undated_in": F.max(F.when(deletion & own.isNull(), F.col("batch"))).over(by_key),
+            "deleted_at": F.max(F.when(deletion, own)).over(by_key),
+        }
+    ).where(~deletion)
+    is_gone = F.coalesce(F.col("undated_in") >= F.col("batch"), F.lit(False)) | F.coalesce(
+        F.when(own.isNull(), F.col("deleted_in") >= F.col("batch")).otherwise(F.col("deleted_at") >= own), F.lit(False)
+    )
     newest_first = by_key.orderBy(*[o.desc_nulls_last() for o in order])
     return (
         told.withColumn("place", F.row_number().over(newest_first))
-        .where(
-            (F.col("place") == 1) & (F.col("deleted_in").isNull() | (F.col("deleted_in") < F.col("batch")))
-        )
-        .drop("place", "deleted_in")
+        .where((F.col("place") == 1) & ~is_gone)
+        .drop("place", "deleted_in", "undated_in", "deleted_at")
     )
 
 

@@ -14,15 +14,18 @@ from pyspark.sql import types as T
 from medlake.clean import (
     condition_occurrence,
     death,
+    device_exposure,
     drug_exposure,
     measurement,
     note,
     observation,
     person,
     procedure_occurrence,
+    specimen,
     visit_occurrence,
 )  # fmt: skip
 from medlake.clean.judge import (
+    PARTIAL,
     Event,
     Vault,
     common_rules,
@@ -33,6 +36,7 @@ from medlake.clean.judge import (
     vault_keys,
     with_known_visit,
 )  # fmt: skip
+from medlake.clean.place import PLACES
 from medlake.clean.quarantine import OPEN, closing, from_build, received
 from medlake.doors.lake import Within
 from medlake.doors.ledger import Counts
@@ -43,6 +47,7 @@ from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
 from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
+from medlake.steps import places
 from medlake.steps.context import Context
 from medlake.steps.imaging import IMAGING, staged
 from medlake.steps.news import News, news_of, of_mapped
@@ -52,10 +57,11 @@ EVENTS: dict[str, Event] = {
     e.table: e
     for e in (
         visit_occurrence.EVENT, condition_occurrence.EVENT, drug_exposure.EVENT, procedure_occurrence.EVENT,
-        measurement.EVENT, observation.EVENT, note.EVENT, death.EVENT, *IMAGING,
+        measurement.EVENT, observation.EVENT, note.EVENT, death.EVENT, device_exposure.EVENT, specimen.EVENT, *IMAGING,
     )
 }  # fmt: skip
 UNREADABLE = "What was given does not read as its type, or is missing."
+IMPRECISE = "The date is known to the year or month alone: its first day stands for it."
 TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")
 
 
@@ -97,11 +103,11 @@ def run(ctx: Context) -> Counts:
     if wanted & {e.table for e in IMAGING}:
         _uid_map(ctx, mapped)
     _quarantine(ctx, mapped, built)
-    return _write_tallies(ctx, built)
+    return _write_tallies(ctx, built) + places.run(ctx, wanted)
 
 
 def _wanted(only: str | None) -> set[str]:
-    every = {"person", *EVENTS}
+    every = {"person", *EVENTS, *PLACES}
     name = (only or "silver").removeprefix("silver.")
     if name in ("silver", ""):
         return every
@@ -213,7 +219,8 @@ def _results(
             broken[row["rule"]] = broken.get(row["rule"], 0) + row["rows_in"]
     blocking = {row["rule"] for row in rows if row["is_blocking"]}
     for name, n in broken.items():
-        stops, why = rules.get(name, (name in blocking, UNREADABLE))
+        said = IMPRECISE if name.startswith(tuple(PARTIAL)) else UNREADABLE
+        stops, why = rules.get(name, (name in blocking, said))
         yield table, name, stops, why, n_rows, n
 
 

@@ -25,6 +25,7 @@ from medlake.sources.manifest import UNCLAIMED, keep_new, list_files, unread
 from medlake.sources.notes import read_notes
 from medlake.sources.tables import read_records
 from medlake.steps import databases
+from medlake.steps.catalogue import catalogued
 from medlake.steps.context import Context
 from medlake.steps.sources import TARGETS, all_sources, next_batch
 
@@ -149,7 +150,9 @@ def reading(ctx: Context, mine: dict[str, Source], files: DataFrame, form: str) 
         "csv": lambda: read_records(
             files, mine, max_line_bytes=chosen.max_line_bytes, max_span_lines=chosen.max_span_lines
         ),
-        "fhir": lambda: read_resources(files, max_line_bytes=chosen.max_line_bytes),
+        "fhir": lambda: read_resources(
+            files, max_line_bytes=chosen.max_line_bytes, max_document_bytes=chosen.max_document_bytes
+        ),
         "hl7": lambda: read_messages(files, mine, max_bytes=chosen.max_line_bytes),
         "notes": lambda: read_notes(files, mine, max_bytes=chosen.max_line_bytes),
         "dicom": lambda: read_objects(files),
@@ -184,6 +187,8 @@ def _kept_or_refused(
             ctx.lake.merge("quarantine.record", aside, keep=True)
             if target == "bronze.csv_record":
                 _columns(ctx, fit, number)
+            if target == "bronze.fhir_resource":
+                catalogued(ctx, fresh)
             if target == "bronze.hl7_message":
                 ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
     finally:

@@ -45,7 +45,7 @@ def run(ctx: Context) -> Counts:
 def _register(ctx: Context, mapped: Mapped, fit: DataFrame) -> None:
     lake = ctx.lake
     deaths = mapped.typed(death.EVENT)
-    none = fit.select("source", "person_source_value", "reason_codes").withColumn(
+    none = fit.select("source", "person_source_value", "reason_codes", "qc").withColumn(
         "death_datetime", F.lit(None).cast("timestamp")
     )
     lake.merge("vault.identity", person.identities(fit, none.limit(0) if deaths is None else deaths))

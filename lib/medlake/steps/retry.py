@@ -20,6 +20,7 @@ from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
 from medlake.sources.declared import Source
 from medlake.sources.manifest import with_digest
+from medlake.steps.catalogue import catalogued
 from medlake.steps.context import Context
 from medlake.steps.ingest import reading, unseen
 from medlake.steps.sources import TARGETS, all_sources, in_bronze
@@ -101,6 +102,9 @@ def _append(ctx: Context, target: str, fit: DataFrame) -> int:
     n = fresh.count()
     if n:
         ctx.lake.append(target, fresh, txn=(f"medlake/retry/{uuid.uuid4().hex}", 1))
+    if target == "bronze.fhir_resource":
+        touched = fit.select("batch").distinct()
+        catalogued(ctx, ctx.lake.read(target).join(touched, on="batch", how="left_semi"))
     return n
 
 

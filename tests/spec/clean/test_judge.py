@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from tests.tables import assert_rows, rows
 
-from medlake.clean import condition_occurrence, measurement
+from medlake.clean import condition_occurrence, measurement, person
 from medlake.clean.judge import Vault, judge, mapped_union, tallied
 from medlake.clean.values import number_of, operator_of
 from medlake.grammar.contract import promise
@@ -54,6 +54,62 @@ def test_each_rule_finds_what_it_is_for(spark: SparkSession) -> None:
         orphan                 | []                              | [orphan_person]
         null                   | []                              | [required_condition_source_value]
         undated                | []                              | [required_condition_start_datetime]
+    """)
+
+
+def test_a_partial_date_keeps_its_precision_as_a_flag(spark: SparkSession) -> None:
+    """p1 was born on 5 May 1980 and died on 1 June 2020: what lies in the same year or month is not before or after."""
+    found = judged(spark, """
+        person_source_value | condition_source_value | condition_start_datetime | condition_end_datetime
+        p1                  | year                   | 2019                     | null
+        p1                  | month                  | 2019-05                  | 2019-07
+        p1                  | day                    | 2019-05-01               | 2019-05-01T10:00:00
+        p1                  | year of birth          | 1980                     | null
+        p1                  | month of birth         | 1980-05                  | null
+        p1                  | year before birth      | 1979                     | null
+        p1                  | month before birth     | 1980-04                  | null
+        p1                  | year of death          | 2020                     | null
+        p1                  | year after death       | 2021                     | null
+        p1                  | ends in its year       | 2019-05-20               | 2019
+        p1                  | ends in its month      | 2019-05-20               | 2019-05
+        p1                  | ends the month before  | 2019-05-20               | 2019-04
+        p1                  | ends the year before   | 2019                     | 2018
+        p1                  | no month               | 2019-13                  | null
+    """)
+    start, end = "condition_start_datetime", "condition_end_datetime"
+    assert_rows(found, f"""
+        condition_source_value | {start}              | {end}               | qc                                                      | reason_codes
+        year                   | 2019-01-01T00:00:00  | null                | [year_only_{start}]                                     | []
+        month                  | 2019-05-01T00:00:00  | 2019-07-01T00:00:00 | [month_only_{start}, month_only_{end}]                  | []
+        day                    | 2019-05-01T00:00:00  | 2019-05-01T10:00:00 | []                                                      | []
+        year of birth          | 1980-01-01T00:00:00  | null                | [year_only_{start}]                                     | []
+        month of birth         | 1980-05-01T00:00:00  | null                | [month_only_{start}]                                    | []
+        year before birth      | 1979-01-01T00:00:00  | null                | [year_only_{start}, before_birth]                       | []
+        month before birth     | 1980-04-01T00:00:00  | null                | [month_only_{start}, before_birth]                      | []
+        year of death          | 2020-01-01T00:00:00  | null                | [year_only_{start}]                                     | []
+        year after death       | 2021-01-01T00:00:00  | null                | [year_only_{start}, after_death]                        | []
+        ends in its year       | 2019-05-20T00:00:00  | 2019-01-01T00:00:00 | [year_only_{end}]                                       | []
+        ends in its month      | 2019-05-20T00:00:00  | 2019-05-01T00:00:00 | [month_only_{end}]                                      | []
+        ends the month before  | 2019-05-20T00:00:00  | 2019-04-01T00:00:00 | [month_only_{end}, end_before_start]                    | []
+        ends the year before   | 2019-01-01T00:00:00  | 2018-01-01T00:00:00 | [year_only_{start}, year_only_{end}, end_before_start]  | []
+        no month               | null                 | null                | []                                                      | [type_{start}]
+    """)
+
+
+def test_a_death_without_day_ends_no_life_on_a_day(spark: SparkSession) -> None:
+    deaths = rows(spark, None, """
+        source | person_source_value | death_datetime      | qc                         | reason_codes
+        here   | p1                  | 2019-01-01T00:00:00 | [year_only_death_datetime] | []
+        here   | p2                  | 2019-03-02T00:00:00 | []                         | []
+        here   | p3                  | 2019-03-01T00:00:00 | []                         | [orphan_person]
+    """, death_datetime="timestamp", qc="array<string>", reason_codes="array<string>")
+    known = rows(spark, "vault.identity", "source | person_source_value\nhere | p1\nhere | p2\nhere | p3")
+    fit = known.select("source", "person_source_value", *[F.lit(None).cast("string").alias(c) for c in person.IDENTITY])
+    assert_rows(person.identities(fit, deaths), """
+        person_source_value | death_datetime
+        p1                  | null
+        p2                  | 2019-03-02T00:00:00
+        p3                  | null
     """)
 
 
