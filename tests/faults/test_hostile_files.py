@@ -13,12 +13,14 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.pandas.types import to_arrow_schema
 from tests.faults import hostile
+from tests.faults.hostile_pictures import pictures
 
 from medlake.report.vocabulary import REASONS
 from medlake.sources.declared import Source, Table
 from medlake.sources.dicom import read_objects
 from medlake.sources.fhir import read_resources
 from medlake.sources.notes import read_notes
+from medlake.sources.raster import read_pictures
 from medlake.sources.reading import FILE, digest
 from medlake.sources.tables import read_records
 
@@ -48,8 +50,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "csv": lambda files: read_records(files, SOURCES, max_line_bytes=MAX_LINE, max_span_lines=5),
     "notes": lambda files: read_notes(files, SOURCES, max_bytes=MAX_LINE),
     "dicom": read_objects,
+    "raster": lambda files: read_pictures(files, SOURCES),
 }
-HOSTILE = {"fhir": hostile.fhir, "csv": hostile.table, "notes": hostile.notes, "dicom": hostile.dicom}
+HOSTILE = {"fhir": hostile.fhir, "csv": hostile.table, "notes": hostile.notes, "dicom": hostile.dicom, "raster": pictures}
 CASES = [
     pytest.param(form, name, data, code, id=f"{form}-{name}")
     for form, made in HOSTILE.items()

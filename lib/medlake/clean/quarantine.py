@@ -10,9 +10,12 @@ from pyspark.sql import functions as F
 from medlake.grammar.contract import Promise
 
 OPEN, CLOSED = "open", "closed"
+PICTURE = ("format", "width", "height", "mode", "bit_depth", "patient_hint", "content_sha256")  # of a raw picture
 
 
-def received(csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame) -> DataFrame:
+def received(
+    csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame, raster: DataFrame
+) -> DataFrame:
     """(source, file_sha256, row, raw): every bronze record as it was received."""
     stands = ("source", "file_sha256", "row")
     parts = [
@@ -21,6 +24,7 @@ def received(csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, 
         hl7.select(*stands, "raw"),
         notes.select(*stands, F.col("text").alias("raw")),
         dicom.select(*stands, F.col("header_json").alias("raw")),
+        raster.select(*stands, F.to_json(F.struct(*PICTURE)).alias("raw")),
     ]
     return reduce(DataFrame.unionByName, parts)
 

@@ -37,6 +37,9 @@ TABLES = {
     "imaging_study": "Imaging studies",
     "image_occurrence": "Image series",
     "imaging_instance": "Images",
+    "series_acquisition": "How series were taken",
+    "series_geometry": "Geometry of series",
+    "image_annotation": "Marks on images",
 }
 FLAGS = {
     "orphan_visit": "points to a visit that is not in the lake",
@@ -83,6 +86,11 @@ REASONS = {
     "dicom_patient_missing": "The image names no patient",
     "dicom_modality_missing": "The image does not say how it was made",
     "dicom_pixels_missing": "The image has no pixels",
+    "dicom_file_missing": "A DICOMDIR names an image that did not come",
+    "raster_not_image": "Neither PNG nor JPEG nor TIFF",
+    "raster_truncated": "The picture is cut off",
+    "raster_too_large": "The picture unpacks to more than is allowed",
+    "raster_broken": "The picture is damaged",
     "orphan_person": "It belongs to nobody in the lake",
     "date_in_future": "Its date lies in the future",
     "before_1900": "Its date lies before 1900",

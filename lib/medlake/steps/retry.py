@@ -17,9 +17,10 @@ from medlake.clean.quarantine import CLOSED, OPEN, closing, from_reading
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
+from medlake.sources.declared import reads
 from medlake.sources.manifest import with_digest
 from medlake.steps.context import Context
-from medlake.steps.ingest import TARGETS, reading, unseen
+from medlake.steps.ingest import TARGETS, of_form, reading, unseen
 from medlake.steps.sources import all_sources
 
 BY = "retry"  # how closed_by starts where a retry closed the entry
@@ -52,8 +53,8 @@ def _again(ctx: Context, form: str, unread: DataFrame) -> Counts:
     """Read the files of the entries again; keep what is asked for and can be read now."""
     target = f"bronze.{TARGETS[form]}"
     entries = unread.where(F.col("target") == target)
-    sources = {n: s for n, s in all_sources(ctx.conf).items() if s.format == form}
-    files = ctx.lake.read("bronze.landing_file").where(F.col("source").isin(list(sources)))
+    sources = {n: s for n, s in all_sources(ctx.conf).items() if reads(s, form)}
+    files = of_form(ctx.lake.read("bronze.landing_file"), sources, form)
     named = entries.select("source", "file", "file_sha256").distinct()
     there = files.join(named, on=["source", "file", "file_sha256"], how="left_semi")
     now = with_digest(there.withColumnRenamed("file_sha256", "was")).where(F.col("file_sha256") == F.col("was"))

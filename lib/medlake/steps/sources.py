@@ -14,6 +14,7 @@ from medlake.grammar.errors import ConfigError, InputRefusedError
 from medlake.sources.declared import Source, Table, declared
 from medlake.sources.hl7_views import hl7_views
 from medlake.sources.mapping import map_by_sql
+from medlake.sources.raster import picture_view
 from medlake.sources.views import fhir_views, note_view, table_view
 from medlake.steps.context import Context
 
@@ -87,7 +88,8 @@ class Mapped:
             return hl7_views(self._hl7, source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
         if source.format == "notes":
             return {"note_document": note_view(self._notes, source)}
-        views = {
+        views = {"raster_image": self._pictures(source)} if source.format == "raster" else {}
+        views |= {
             t.name: table_view(self._csv, source, t.name, columns)
             for t in source.tables
             if (columns := self._columns_of(source.name, t))
@@ -95,6 +97,10 @@ class Mapped:
         for name, sql in source.views.items() if views else ():
             views[name] = map_by_sql(source.name, f"[view.{name}]", sql, views)
         return views
+
+    def _pictures(self, source: Source) -> DataFrame:
+        read = self.ctx.lake.read
+        return picture_view(read("bronze.raster_image"), read("bronze.landing_file"), source)
 
     def _columns_of(self, source: str, table: Table) -> list[str]:
         """The columns that the table has ever brought, and those it is declared to bring."""
@@ -122,7 +128,13 @@ class Mapped:
         self, event: Event, extra: Mapping[str, tuple[str, DataFrame]] | None = None
     ) -> DataFrame | None:
         """All mapped rows of a table as text, one shape; None where no source maps it."""
-        parts = {**self.of(event.table), **(extra or {})}
+        fit = self.fit(event, {**self.of(event.table), **(extra or {})})
+        return mapped_union(event, fit) if fit else None
+
+    def fit(
+        self, event: Event, parts: Mapping[str, tuple[str, DataFrame]]
+    ) -> dict[str, tuple[str, DataFrame]]:
+        """The sources whose rows fit the table; one that gives columns the table does not take is refused."""
         fit = {}
         for source, (patients, rows) in parts.items():
             try:
@@ -131,7 +143,7 @@ class Mapped:
                 self.refuse(source, event.table, fault)
             else:
                 fit[source] = (patients, rows)
-        return mapped_union(event, fit) if fit else None
+        return fit
 
     def typed(self, event: Event) -> DataFrame | None:
         """The mapped rows with their types."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -20,7 +21,7 @@ KEPT = StructType([*STANDS, *PAYLOAD])
 
 @pytest.fixture(scope="session")
 def bronze(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataFrame]:
-    """A function from changes (keyword → value, per object) to rows of bronze.dicom_object."""
+    """A function from changes (keyword → value, per object; or `file`: a path) to rows of bronze.dicom_object."""
     folder = tmp_path_factory.mktemp("objects")
 
     def rows(*objects: dict[str, Any]) -> DataFrame:
@@ -28,7 +29,8 @@ def bronze(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Cal
         for number, changes in enumerate(objects):
             batch, source = changes.pop("batch", 1), changes.pop("source", "pacs")
             path = folder / f"{number}"
-            path.write_bytes(slice_with(number, changes))
+            whole = changes.pop("file", None)
+            path.write_bytes(Path(whole).read_bytes() if whole else slice_with(number, changes))
             file = {
                 "source": source, "source_table": "dicom", "file": f"{number:04}", "uri": str(path),
                 "batch": batch, "size_bytes": 1, "file_sha256": None,
