@@ -14,7 +14,8 @@ PICTURE = ("format", "width", "height", "mode", "bit_depth", "patient_hint", "co
 
 
 def received(
-    csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame, raster: DataFrame
+    csv: DataFrame, fhir: DataFrame, hl7: DataFrame, notes: DataFrame, dicom: DataFrame, raster: DataFrame,
+    directories: DataFrame,
 ) -> DataFrame:
     """(source, file_sha256, row, raw): every bronze record as it was received."""
     stands = ("source", "file_sha256", "row")
@@ -24,6 +25,7 @@ def received(
         hl7.select(*stands, "raw"),
         notes.select(*stands, F.col("text").alias("raw")),
         dicom.select(*stands, F.col("header_json").alias("raw")),
+        directories.select(*stands, F.col("references_json").alias("raw")),
         raster.select(*stands, F.to_json(F.struct(*PICTURE)).alias("raw")),
     ]
     return reduce(DataFrame.unionByName, parts)

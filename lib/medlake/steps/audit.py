@@ -17,7 +17,7 @@ from medlake.grammar.errors import QualityGateError
 from medlake.privacy.leak_scan import hits, identifiers
 from medlake.sources.reading import walk
 from medlake.steps.context import Context
-from medlake.steps.ingest import TARGETS
+from medlake.steps.ingest import HOLDERS
 
 OPEN = ("open", "report", "mlflow", "log")
 
@@ -67,7 +67,7 @@ def _unaccounted(ctx: Context) -> list[str]:
         .distinct()
     )
     seen = ctx.lake.read("quarantine.record").where("target LIKE 'bronze.%'").select("source", "file_sha256")
-    for table in TARGETS.values():
+    for table in HOLDERS:
         seen = seen.unionByName(ctx.lake.read(f"bronze.{table}").select("source", "file_sha256"))
     objects = ctx.lake.read("ops.batch_manifest").where("rows_merged > 0").count()
     n = files.join(seen.distinct(), on=["source", "file_sha256"], how="left_anti").count()

@@ -224,7 +224,10 @@ def _quarantine(ctx: Context, built: Built) -> None:
     bronze = received(
         *[
             ctx.lake.read(f"bronze.{t}")
-            for t in ("csv_record", "fhir_resource", "hl7_message", "note_document", "dicom_object", "raster_image")
+            for t in (
+                "csv_record", "fhir_resource", "hl7_message", "note_document", "dicom_object", "raster_image",
+                "dicom_directory",
+            )
         ]
     )
     aside = reduce(DataFrame.unionByName, built.aside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -15,9 +16,11 @@ from medlake.clean.imaging_instance import stage_instances
 from medlake.clean.imaging_link import linked
 from medlake.clean.imaging_study import stage_studies
 from medlake.clean.judge import Event, Vault, mapped_union, typed, visit_name
+from medlake.clean.missing_objects import missing_objects
 from medlake.clean.series_acquisition import stage_acquisitions
 from medlake.clean.series_geometry import stage_geometry
 from medlake.grammar.contract import promise
+from medlake.grammar.quality import Rule
 from medlake.privacy.pseudonym import keyed_id
 from medlake.privacy.shift_dates import shifted
 from medlake.steps.context import Context
@@ -42,7 +45,12 @@ def _event(table: str, *identity: str, time: str | None = None, visit: bool = Fa
 
 STUDY = _event("imaging_study", "study_uid", time="study_at", visit=True)
 SERIES = _event("image_occurrence", "series_uid", time="series_at")
-INSTANCE = _event("imaging_instance", "sop_instance_uid")
+_WHOLE = _event("imaging_instance", "sop_instance_uid")
+INSTANCE = replace(
+    _WHOLE,
+    mapped={**_WHOLE.mapped, "is_missing": "boolean"},
+    rules=(Rule("dicom_file_missing", "is_missing", True, "A DICOMDIR names it, and it did not come."),),
+)
 ACQUISITION = _event("series_acquisition", "series_uid")
 GEOMETRY = _event("series_geometry", "series_uid")
 ANNOTATION = _event("image_annotation", "sop_instance_uid", "item")
@@ -71,7 +79,11 @@ def staged(ctx: Context, mapped: Mapped, event: Event) -> DataFrame | None:
     parts = mapped.fit(event, {n: p for n, p in mapped.of(event.table).items() if mapped.sources[n].format == "raster"})
     present = [s for s in mapped.sources.values() if s.format == "dicom" and s.name in mapped.present]
     if present:
-        rows = STAGES[event.table](ctx.lake.read("bronze.dicom_object"))
+        objects = ctx.lake.read("bronze.dicom_object")
+        rows = STAGES[event.table](objects)
+        if event is INSTANCE:
+            lost = missing_objects(ctx.lake.read("bronze.dicom_directory"), objects, ctx.lake.read("bronze.landing_file"))
+            rows = rows.unionByName(lost, allowMissingColumns=True)
         for s in present:
             parts[s.name] = (s.patient_source, rows.where(F.col("source") == s.name).drop("source"))
     return mapped_union(event, parts) if parts else None

@@ -17,7 +17,7 @@ from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import InputRefusedError, UsageError
 from medlake.sources.declared import Source, reads
-from medlake.sources.dicom import read_objects
+from medlake.sources.dicom import read_objects, with_count
 from medlake.sources.drift import missing_columns, new_columns
 from medlake.sources.fhir import read_resources
 from medlake.sources.hl7 import acknowledgements, read_messages
@@ -33,6 +33,8 @@ TARGETS = {
     "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
     "dicom": "dicom_object", "raster": "raster_image",
 }  # fmt: skip
+
+HOLDERS = (*TARGETS.values(), "dicom_directory")  # where what came in may stand
 
 
 def run(ctx: Context) -> Counts:
@@ -187,8 +189,13 @@ def _kept_or_refused(
         fit = read.where(F.col("reason_code").isNull())
         kept = fit if new is None else new
         stamped = kept.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
-        fresh = unseen(ctx, target, stamped, number) if target == "bronze.dicom_object" else stamped
-        counts = _manifest(ctx, read, fresh, files, number)
+        fresh = directories = stamped
+        if target == "bronze.dicom_object":
+            directories = stamped.where("references_json IS NOT NULL")
+            fresh = unseen(ctx, target, stamped.where("references_json IS NULL"), number)
+        by = ["source", "source_table"]
+        held = fresh.select(*by) if fresh is stamped else fresh.select(*by).unionByName(directories.select(*by))
+        counts = _manifest(ctx, read, held, files, number)
         ctx.lake.append(target, fresh.select(*to.columns), txn=(app or f"medlake/{target}", number))
         known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
         refused = read.where(F.col("reason_code").isNotNull())
@@ -200,6 +207,9 @@ def _kept_or_refused(
             ctx.lake.merge("quarantine.record", aside, keep=True)
             if target == "bronze.csv_record":
                 _columns(ctx, fit, number)
+            if target == "bronze.dicom_object":
+                index = promise("bronze.dicom_directory").columns
+                ctx.lake.merge("bronze.dicom_directory", with_count(directories).select(*index), keep=True)
             if target == "bronze.hl7_message":
                 ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
     finally:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from medlake.doors.lake import Lake
 from medlake.grammar.errors import QualityGateError
 from medlake.steps.ask import lake_of, show
-from medlake.steps.ingest import TARGETS
+from medlake.steps.ingest import HOLDERS
 from medlake.steps.retry import BY
 from medlake.steps.runner import Options
 
@@ -36,7 +36,7 @@ def files(lake: Lake) -> DataFrame:
     """Contents of claimed files: in bronze, else in quarantine, else known in every record before (merged)."""
     by = ["source", "file_sha256"]
     seen = lake.read("bronze.landing_file").where("source_table <> '(unclaimed)'").select(*by).distinct()
-    bronze = reduce(DataFrame.unionByName, [lake.read(f"bronze.{t}").select(*by) for t in TARGETS.values()])
+    bronze = reduce(DataFrame.unionByName, [lake.read(f"bronze.{t}").select(*by) for t in HOLDERS])
     aside = lake.read("quarantine.record").where("target LIKE 'bronze.%'").select(*by)
     merging = lake.read("ops.batch_manifest").where("rows_merged > 0").select("source").distinct()
     marked = (
@@ -58,7 +58,7 @@ def records(lake: Lake) -> DataFrame:
     by = ["source", "source_table"]
     sums = {"rows_in": "came_in", "rows_kept": "kept", "rows_quarantined": "quarantined", "rows_merged": "merged"}
     said = lake.read("ops.batch_manifest").groupBy(*by).agg(*[F.sum(c).alias(n) for c, n in sums.items()])
-    bronze = reduce(DataFrame.unionByName, [lake.read(f"bronze.{t}").select(*by) for t in TARGETS.values()])
+    bronze = reduce(DataFrame.unionByName, [lake.read(f"bronze.{t}").select(*by) for t in HOLDERS])
     by_retry = F.coalesce(F.col("closed_by").startswith(BY), F.lit(False))
     aside = lake.read("quarantine.record").where(F.col("target").startswith("bronze.") & ~by_retry)
     found = bronze.groupBy(*by).agg(F.count("*").alias("found"))

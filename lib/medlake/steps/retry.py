@@ -18,9 +18,10 @@ from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
 from medlake.sources.declared import reads
+from medlake.sources.dicom import with_count
 from medlake.sources.manifest import with_digest
 from medlake.steps.context import Context
-from medlake.steps.ingest import TARGETS, of_form, reading, unseen
+from medlake.steps.ingest import HOLDERS, TARGETS, of_form, reading, unseen
 from medlake.steps.sources import all_sources
 
 BY = "retry"  # how closed_by starts where a retry closed the entry
@@ -95,7 +96,9 @@ def _append(ctx: Context, target: str, fit: DataFrame) -> int:
     )
     fresh = stamped.join(ctx.lake.read(target).select(*stands), on=stands, how="left_anti")
     if target == "bronze.dicom_object":
-        fresh = unseen(ctx, target, fresh, None)
+        index = with_count(fresh.where("references_json IS NOT NULL")).select(*promise("bronze.dicom_directory").columns)
+        ctx.lake.merge("bronze.dicom_directory", index, keep=True)
+        fresh = unseen(ctx, target, fresh.where("references_json IS NULL"), None)
     fresh = fresh.select(*promise(target).columns).localCheckpoint()
     n = fresh.count()
     if n:
@@ -112,7 +115,7 @@ def _manifest(ctx: Context) -> None:
     if not touched.limit(1).count():
         return
     aside = of_bronze.where(~by_retry).groupBy(*by).agg(F.count("*").alias("rows_quarantined"))
-    parts = [ctx.lake.read(f"bronze.{name}").select(*by) for name in TARGETS.values()]
+    parts = [ctx.lake.read(f"bronze.{name}").select(*by) for name in HOLDERS]
     kept = reduce(DataFrame.unionByName, parts).groupBy(*by).agg(F.count("*").alias("rows_kept"))
     told = ctx.lake.read("ops.batch_manifest").join(touched, on=["batch", "source"], how="left_semi")
     now = kept.join(aside, on=by, how="full_outer").join(touched, on=["batch", "source"], how="left_semi")

@@ -93,7 +93,7 @@ PET = {
 }  # fmt: skip
 OBJECTS: tuple[dict[str, Any], ...] = (
     real("CT_small.dcm"), real("MR_small.dcm"), real("examples_overlay.dcm"), real("examples_ybr_color.dcm"),
-    real("rtstruct.dcm"), real("SC_rgb_rle.dcm"),
+    real("liver_1frame.dcm"), real("SC_rgb_rle.dcm"),
     ENHANCED_CT, ENHANCED_MR, MAMMOGRAM, CHEST, ULTRASOUND, PET,
     *[{"SeriesInstanceUID": "1.1", "XRayTubeCurrent": str(ma), "KVP": kv} for ma, kv in ((100, "120"), (300, "100"), (200, "120"))],
     *[{"SeriesInstanceUID": "1.2", "Modality": "MR", "EchoTime": te} for te in ("30", "10", "20", "10")],
