@@ -1,4 +1,4 @@
-"""Looking things up in a DICOM header as a PS3.18 JSON model: what is not there, or is of another shape, is None or empty.
+"""Looking things up in a DICOM header as a PS3.18 JSON model: what is not there, or of another shape, is None or empty.
 
 Used where the shape of a header is not known beforehand (content trees, sequences within sequences), so that no
 fixed schema can read it; everything else is read by Spark's own JSON parser.

@@ -41,21 +41,25 @@ def linked(
     told = _decided(found)
     strangers = _of_others(studies, orders)
     joined = studies.join(told, on=STUDY, how="left").join(strangers, on=STUDY, how="left")
-    return joined.withColumns({**_ids(), "qc": _flags()}).drop("_visit", "_procedure", "_orphans", "_stranger", "named_visit_id")
+    made = ("_visit", "_procedure", "_orphans", "_stranger", "named_visit_id")
+    return joined.withColumns({**_ids(), "qc": _flags()}).drop(*made)
 
 
 def _stated(studies: DataFrame, orders: DataFrame) -> list[DataFrame]:
     """(person_id, study_uid, kind, rule, id): what the source of the images and the orders say."""
-    own = studies.select(*STUDY, F.lit("visit").alias("kind"), F.lit(NAMED).alias("rule"), F.col("named_visit_id").alias("id"))
+    own = _candidates(studies, "visit", NAMED, "named_visit_id")
     by_uid = studies.select(*STUDY).join(orders.drop("accession"), on=STUDY, how="inner")
     by_number = studies.select(*STUDY, "accession").join(
         orders.drop("study_uid"), on=["person_id", "accession"], how="inner"
     )
     rows = [own]
     for rule, met in ((BY_UID, by_uid), (BY_ACCESSION, by_number)):
-        for kind, column in KINDS.items():
-            rows.append(met.select(*STUDY, F.lit(kind).alias("kind"), F.lit(rule).alias("rule"), F.col(column).alias("id")))
+        rows += [_candidates(met, kind, rule, column) for kind, column in KINDS.items()]
     return rows
+
+
+def _candidates(met: DataFrame, kind: str, rule: str, column: str) -> DataFrame:
+    return met.select(*STUDY, F.lit(kind).alias("kind"), F.lit(rule).alias("rule"), F.col(column).alias("id"))
 
 
 def _near(studies: DataFrame, visits: DataFrame, procedures: DataFrame, window: Column) -> list[DataFrame]:
@@ -66,9 +70,8 @@ def _near(studies: DataFrame, visits: DataFrame, procedures: DataFrame, window: 
     done = F.col("procedure_datetime")
     images = procedures.where("is_imaging")
     beside = at.join(images, on="person_id", how="inner").where(F.col("at").between(done - window, done + window))
-    known = F.lit(True).alias("is_known")
     return [
-        met.select(*STUDY, F.lit(kind).alias("kind"), F.lit(BY_TIME).alias("rule"), F.col(KINDS[kind]).alias("id"), known)
+        _candidates(met, kind, BY_TIME, KINDS[kind]).withColumn("is_known", F.lit(True))
         for kind, met in (("visit", during), ("procedure", beside))
     ]
 
@@ -82,7 +85,7 @@ def _known(found: DataFrame, rows: DataFrame, column: str) -> DataFrame:
 
 
 def _decided(found: DataFrame) -> DataFrame:
-    """Per study: of each kind (rule, id, n) of the first rule that found anything; the kinds that are not in the lake."""
+    """Per study: of each kind (rule, id, n) of the first rule that found anything; what was named and is not there."""
     place = F.array_position(F.array(*[F.lit(rule) for rule in RULES]), F.col("rule"))
     by_rule = found.withColumn("rank", place).groupBy(*STUDY, "kind", "rank").agg(
         F.struct(
@@ -92,17 +95,16 @@ def _decided(found: DataFrame) -> DataFrame:
         ).alias("said"),
         F.bool_or(~F.col("is_known")).alias("lost"),
     )  # fmt: skip
-    first = {
-        f"_{kind}": F.min_by("said", F.when((F.col("kind") == kind) & (F.col("said.n") > 0), F.col("rank"))) for kind in KINDS
-    }
+    of_kind = {kind: (F.col("kind") == kind) & (F.col("said.n") > 0) for kind in KINDS}
+    first = {f"_{kind}": F.min_by("said", F.when(mine, F.col("rank"))) for kind, mine in of_kind.items()}
     orphans = F.collect_set(F.when(F.col("lost"), F.concat(F.lit("orphan_"), F.col("kind"))))
     return by_rule.groupBy(*STUDY).agg(*[said.alias(name) for name, said in first.items()], orphans.alias("_orphans"))
 
 
 def _of_others(studies: DataFrame, orders: DataFrame) -> DataFrame:
     """The studies that an order names for somebody else."""
-    of_order = orders.where("study_uid IS NOT NULL").select("study_uid", F.col("person_id").alias("ordered_for")).distinct()
-    met = studies.select(*STUDY).join(of_order, on="study_uid", how="inner")
+    ordered = orders.where("study_uid IS NOT NULL").select("study_uid", F.col("person_id").alias("ordered_for"))
+    met = studies.select(*STUDY).join(ordered.distinct(), on="study_uid", how="inner")
     other = met.where(F.col("ordered_for") != F.col("person_id"))
     return other.select(*STUDY).distinct().withColumn("_stranger", F.lit(True))
 

@@ -18,8 +18,8 @@ def missing_objects(directories: DataFrame, objects: DataFrame, files: DataFrame
 
     directories, objects, files: rows of bronze.dicom_directory, bronze.dicom_object, bronze.landing_file. An object is
     known by its UID wherever it lies; a file beside a DICOMDIR by its path, in whatever case, for it may be there and
-    be broken (then its own entry in quarantine says so). Columns: source, _record (the DICOMDIR's), person_source_value,
-    study_uid, series_uid, sop_instance_uid, is_missing; one row per source and object.
+    be broken (then its own entry in quarantine says so). Columns: source, _record (the DICOMDIR's),
+    person_source_value, study_uid, series_uid, sop_instance_uid, is_missing; one row per source and object.
     """
     place = ["source", "file", "row"]
     newest = directories.groupBy(*place).agg(F.max(F.struct("batch", "file_sha256")).alias("newest"))

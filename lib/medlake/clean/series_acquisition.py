@@ -39,6 +39,7 @@ from medlake.clean.imaging_study import owner, with_owner
 TAKEN = ("CT", "MR", "CR", "DX", "MG", "US", "PT")  # the modalities that have a row here
 CODED = r"^[A-Z0-9_ ]{1,16}$"  # CS, PS3.5 6.2
 MAX_RATE_HZ = 10_000.0  # frames a second above it are a slip of the pen
+MADE = ("radionuclide", "injected_at", "imager_pixel_spacing_mm", "us_pixel_spacing_mm")  # of several elements
 FOREIGN = ("series_uid", "study_uid", "person_source_value", "modality", "n_instances", "source", "qc")
 
 
@@ -49,8 +50,9 @@ def stage_acquisitions(objects: DataFrame) -> DataFrame:
     which follow the patient, are medians. Flags: `type_<column>` where what is given is no number, and
     `person_conflict` where instances name several patients.
     """
-    told = _words(newest(objects).withColumn("modality", F.upper(F.trim("modality"))).where(F.col("modality").isin(*TAKEN)))
-    scalars = [*NUMBERS, *CODES, *CODE_LISTS, *TEXTS, "radionuclide", "injected_at", "imager_pixel_spacing_mm", "us_pixel_spacing_mm"]
+    kinds = newest(objects).withColumn("modality", F.upper(F.trim("modality")))
+    told = _words(kinds.where(F.col("modality").isin(*TAKEN)))
+    scalars = [*NUMBERS, *CODES, *CODE_LISTS, *TEXTS, *MADE]
     series = told.groupBy("series_uid").agg(
         *owner(),
         F.min("study_uid").alias("study_uid"),
@@ -78,9 +80,8 @@ def _words(objects: DataFrame) -> DataFrame:
     numbers = NUMBERS | MEDIANS
     raw = objects.withColumn("_h", F.from_json("header_json", _ddl()))
     typed = {name: _number(places) for name, places in numbers.items()}
-    flags = [
-        F.when(_text(places).isNotNull() & typed[name].isNull(), F.lit(f"type_{name}")) for name, places in numbers.items()
-    ]
+    held = {name: _text(places).isNotNull() for name, places in numbers.items()}
+    flags = [F.when(there & typed[name].isNull(), F.lit(f"type_{name}")) for name, there in held.items()]
     rate = F.coalesce(typed.pop("frame_rate_hz"), 1000 / F.nullif(_number((Place(FRAME_TIME),)), F.lit(0.0)))
     made = {
         **typed,

@@ -138,7 +138,9 @@ def _measures() -> list[dict[str, Column]]:
     placed = (F.size("_points") > 0) & ~F.col("_mixed") & ~F.col("_skewed")
     nearest = F.array(*[F.abs(F.get("_normal", i)) for i in range(3)])
     plane = F.array(*[F.lit(name) for name in PLANES])
-    lacking = F.transform(F.filter("_steps", lambda gap: gap > usual * GAP_FACTOR), lambda gap: F.round(gap / usual) - 1)
+    wide = F.filter("_steps", lambda gap: gap > usual * GAP_FACTOR)
+    lacking = F.transform(wide, lambda gap: F.round(gap / usual) - 1)
+    axis = (F.array_position(nearest, F.array_max(nearest)) - 1).cast("int")
     sideways = F.sqrt(F.pow(_range("_along_row"), 2) + F.pow(_range("_along_column"), 2))
     bad = reduce(Column.__or__, [F.array_contains("geometry_qc", name) for name in UNEVEN])
     n_doubled = F.size(F.filter("_gaps", lambda gap: gap < SAME_PLACE_MM))
@@ -147,7 +149,7 @@ def _measures() -> list[dict[str, Column]]:
             "n_slices": F.size("_points").cast("bigint"),
             "n_doubled": F.when(judged, n_doubled),
             "n_missing": F.when(judged, F.aggregate(lacking, F.lit(0.0), lambda a, b: a + b).cast("int")),
-            "orientation": F.when(placed, F.get(plane, (F.array_position(nearest, F.array_max(nearest)) - 1).cast("int"))),
+            "orientation": F.when(placed, F.get(plane, axis)),
             "obliquity_deg": F.when(placed, F.round(F.degrees(F.acos(F.least(F.array_max(nearest), F.lit(1.0)))), 2)),
             "least_spacing_mm": F.when(judged, F.round(F.array_min("_steps"), 4)),
             "greatest_spacing_mm": F.when(judged, F.round(F.array_max("_steps"), 4)),

@@ -7,7 +7,7 @@ Every numeric content item is a measurement. What it is about is taken from its 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from medlake.clean.header_json import Code, Item, below, code, item, items, number_of, text, uids
 from medlake.clean.segmentation import SERIES_UID, SOP_UID, Mark, coded, referenced
@@ -17,6 +17,7 @@ CODE_VALUE, TEXT_VALUE, UID_VALUE = "0040A168", "0040A160", "0040A124"
 MEASURED, NUMERIC, UNIT, REFERENCED = "0040A300", "0040A30A", "004008EA", "00081199"
 EVIDENCE = ("0040A375", "0040A385")  # of the requested procedure, other
 TRACKING, FINDING, SITE, SOURCE_SERIES = "112039", ("121071",), ("363698007", "G-C0E3"), "121232"
+NOTHING = Code()
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class About:
     """What the measurements of a container are about."""
 
     label: str | None = None
-    finding: Code = Code()
-    site: Code = Code()
+    finding: Code = NOTHING
+    site: Code = NOTHING
     images: frozenset[str] = frozenset()
-    series: frozenset[str] = field(default=frozenset())
+    series: frozenset[str] = frozenset()
 
 
 def measurements(header: Item) -> Iterator[Mark]:

@@ -15,7 +15,8 @@ FORMATS = ("csv", "fhir", "hl7", "jdbc", "dicom", "notes", "raster")
 DEFAULT_FILES = {
     "fhir": ["*.ndjson", "*.ndjson.gz", "deleted/*"], "hl7": ["**/*.hl7", "**/*.hl7.gz"], "dicom": ["**/*"],
     "notes": ["*.txt"], "jdbc": [],
-    "raster": [f"**/*.{ending}" for ending in ("[pP][nN][gG]", "[jJ][pP][gG]", "[jJ][pP][eE][gG]", "[tT][iI][fF]", "[tT][iI][fF][fF]")],
+    "raster": ["**/*.[pP][nN][gG]", "**/*.[jJ][pP][gG]", "**/*.[jJ][pP][eE][gG]", "**/*.[tT][iI][fF]",
+               "**/*.[tT][iI][fF][fF]"],
 }  # fmt: skip
 NULL_MARKERS = ("",)
 SERVER_KEYS = {"url", "user", "password", "password_env", "password_file"}

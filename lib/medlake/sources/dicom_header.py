@@ -19,6 +19,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom import config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -177,7 +178,8 @@ def _json_model(dataset: Dataset) -> JsonHeader:
 def _json_element(dataset: Dataset, tag: BaseTag) -> dict[str, Any]:
     raw = dataset.get_item(tag)
     size = len(raw.value) if isinstance(getattr(raw, "value", None), bytes) else 0
-    vr = str(raw.VR or "UN")
+    known = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    vr = str(raw.VR or known)  # implicit elements do not say theirs: a long sequence must not be taken for bulk
     if vr != "SQ" and size > MAX_BULK_BYTES and tag not in WHOLE:
         return {"vr": vr}
     held = raw.value if size else b""

@@ -1,7 +1,8 @@
 """What a PNG, JPEG or TIFF is, by its content: decoded whole, so that a cut or spoiled one is seen.
 
 The format is known by the first bytes, never by the name. Sizes are judged by the header before a pixel is
-unpacked: a picture of 50 KB can otherwise fill the memory. Formats: PNG (W3C, third edition), JPEG (ITU-T T.81), TIFF 6.0.
+unpacked: a picture of 50 KB can otherwise fill the memory. Formats: PNG (W3C, third edition), JPEG (ITU-T T.81),
+TIFF 6.0.
 """
 
 from __future__ import annotations

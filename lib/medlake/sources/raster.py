@@ -98,8 +98,9 @@ def picture_view(bronze: DataFrame, files: DataFrame, source: Source) -> DataFra
     mine = files.where(F.col("source") == source.name)
     now = mine.groupBy("file").agg(F.max_by("file_sha256", F.struct("batch", "file_sha256")).alias("file_sha256"))
     pictures = bronze.where(F.col("source") == source.name)
-    newest = pictures.groupBy("file_sha256").agg(F.max(F.struct("batch", "row", "file")).alias("newest"))
-    once = pictures.join(newest, on="file_sha256", how="inner").where(F.struct("batch", "row", "file") == F.col("newest"))
+    read = F.struct("batch", "row", "file")
+    newest = pictures.groupBy("file_sha256").agg(F.max(read).alias("newest"))
+    once = pictures.join(newest, on="file_sha256", how="inner").where(read == F.col("newest"))
     described = once.select(
         "file_sha256", "format", "width", "height", "channels", "mode", "bit_depth", "n_frames", "orientation",
         "extension_differs", "patient_hint", "byte_size", stands(),

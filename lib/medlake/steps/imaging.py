@@ -82,7 +82,8 @@ def staged(ctx: Context, mapped: Mapped, event: Event) -> DataFrame | None:
         objects = ctx.lake.read("bronze.dicom_object")
         rows = STAGES[event.table](objects)
         if event is INSTANCE:
-            lost = missing_objects(ctx.lake.read("bronze.dicom_directory"), objects, ctx.lake.read("bronze.landing_file"))
+            indexes, files = ctx.lake.read("bronze.dicom_directory"), ctx.lake.read("bronze.landing_file")
+            lost = missing_objects(indexes, objects, files)
             rows = rows.unionByName(lost, allowMissingColumns=True)
         for s in present:
             parts[s.name] = (s.patient_source, rows.where(F.col("source") == s.name).drop("source"))
@@ -113,18 +114,19 @@ def _orders(mapped: Mapped, vault: Vault) -> DataFrame:
     told = {n: p for n, p in mapped.of(ORDER.table).items() if mapped.sources[n].format not in OF_IMAGES}
     parts = mapped.fit(ORDER, told)
     if not parts:
-        kinds = "person_id bigint, study_uid string, accession string, visit_occurrence_id bigint, procedure_occurrence_id bigint"
-        return vault.keys.sparkSession.createDataFrame([], kinds)
+        ids = "person_id bigint, visit_occurrence_id bigint, procedure_occurrence_id bigint"
+        return vault.keys.sparkSession.createDataFrame([], f"{ids}, study_uid string, accession string")
     rows = typed(mapped_union(ORDER, parts), ORDER).join(
         vault.keys, on=["patient_source", "person_source_value"], how="inner"
     )
     own = F.to_json(F.struct(F.col("procedure_source_value").alias("event_source_value"))).alias("own")
     kind = F.lit("procedure_occurrence").alias("kind")
     procedure = F.to_json(F.struct(kind, F.col("source"), F.col("person_source_value"), own))
+    named = F.when(F.col("procedure_source_value").isNotNull(), procedure)
     return rows.select(
         "person_id", F.regexp_replace("study_uid", "^urn:oid:", "").alias("study_uid"), "accession",
         keyed_id(F.col("event_key"), visit_name()).alias("visit_occurrence_id"),
-        keyed_id(F.col("event_key"), F.when(F.col("procedure_source_value").isNotNull(), procedure)).alias("procedure_occurrence_id"),
+        keyed_id(F.col("event_key"), named).alias("procedure_occurrence_id"),
     )  # fmt: skip
 
 

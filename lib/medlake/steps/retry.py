@@ -96,8 +96,9 @@ def _append(ctx: Context, target: str, fit: DataFrame) -> int:
     )
     fresh = stamped.join(ctx.lake.read(target).select(*stands), on=stands, how="left_anti")
     if target == "bronze.dicom_object":
-        index = with_count(fresh.where("references_json IS NOT NULL")).select(*promise("bronze.dicom_directory").columns)
-        ctx.lake.merge("bronze.dicom_directory", index, keep=True)
+        index = with_count(fresh.where("references_json IS NOT NULL"))
+        columns = promise("bronze.dicom_directory").columns
+        ctx.lake.merge("bronze.dicom_directory", index.select(*columns), keep=True)
         fresh = unseen(ctx, target, fresh.where("references_json IS NULL"), None)
     fresh = fresh.select(*promise(target).columns).localCheckpoint()
     n = fresh.count()

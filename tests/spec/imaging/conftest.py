@@ -10,6 +10,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import DataElement
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -45,7 +46,7 @@ def bronze(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 
 def slice_with(number: int, changes: dict[str, Any]) -> bytes:
-    """A small CT object with the elements of `changes`; None takes an element away."""
+    """A small CT object with the elements of `changes`; None takes an element away, a whole element is taken as it is."""
     ct = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     ct.Rows = ct.Columns = 2
     ct.PixelData = bytes(8)
@@ -54,6 +55,8 @@ def slice_with(number: int, changes: dict[str, Any]) -> bytes:
     for keyword, value in changes.items():
         if value is None:
             delattr(ct, keyword)
+        elif isinstance(value, DataElement):
+            ct.add(value)
         else:
             setattr(ct, keyword, value)
     buffer = io.BytesIO()

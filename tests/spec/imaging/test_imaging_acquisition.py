@@ -10,6 +10,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pyspark.sql import DataFrame, Row
@@ -72,7 +73,7 @@ MAMMOGRAM = {
     "FilterMaterial": "RHODIUM", "BodyPartThickness": "56", "CompressionForce": "110.5", "ImagerPixelSpacing": ["0.07", "0.07"],
     "EntranceDoseInmGy": "4.2", "FocalSpots": "0.3", "DistanceSourceToDetector": "660", "ExposureIndex": "512",
 }  # fmt: skip
-CHEST = {**BARE, "SeriesInstanceUID": "3.2", "Modality": "DX", "ViewPosition": "Smith^John was here", "KVP": "abc", "ImageAndFluoroscopyAreaDoseProduct": "0.8"}  # fmt: skip
+CHEST = {**BARE, "SeriesInstanceUID": "3.2", "Modality": "DX", "ViewPosition": "Smith^John was here", "KVP": DataElement(0x00180060, "LO", "abc"), "ImageAndFluoroscopyAreaDoseProduct": "0.8"}  # fmt: skip
 REGION = {"RegionSpatialFormat": 1, "RegionDataType": 1, "PhysicalUnitsXDirection": 3, "PhysicalUnitsYDirection": 3}
 ULTRASOUND = {
     **BARE, "SeriesInstanceUID": "4.1", "Modality": "US", "NumberOfFrames": 5, "PixelData": bytes(40), "FrameTime": "40",
