@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from medlake.clean.dicom_header import newest
 from medlake.clean.header_json import Item
@@ -41,9 +41,8 @@ def stage_annotations(objects: DataFrame) -> DataFrame:
     ).where(F.col("modality").isin(*READERS))  # fmt: skip
     to = promise("silver.image_annotation")
     made = [f for f in to.schema.fields if f.name not in (*GIVEN, "person_id")]
-    schema = StructType([*[f for f in marked.schema.fields if f.name in GIVEN], *made])
-    for one in schema.fields:
-        one.nullable = True
+    fields = [*[f for f in marked.schema.fields if f.name in GIVEN], *made]
+    schema = StructType([StructField(f.name, f.dataType, nullable=True) for f in fields])
     arrow = to_arrow_schema(schema)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

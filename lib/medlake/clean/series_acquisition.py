@@ -97,7 +97,7 @@ def _words(objects: DataFrame) -> DataFrame:
         ),
         "imager_pixel_spacing_mm": _pair(F.col("_h")[IMAGER_SPACING]["Value"]),
         "n_frames": _text((Place(N_FRAMES),)).try_cast("int"),
-        "n_regions": F.nullif(F.size(F.coalesce(_regions(), F.array())), F.lit(0)),
+        "n_regions": F.when(F.size(_regions()) > 0, F.size(_regions())),
         "us_pixel_spacing_mm": _region_spacing(),
     }
     return raw.select(
