@@ -57,6 +57,17 @@ FLAGS = {
     "spacing_missing": "does not say how large its pixels are",
     "modality_unknown": "names a kind of image that the standard does not know",
     "class_private": "is of a maker's own class",
+    "extension_differs": "has a name that says another format than its content",
+    "localizer_in_series": "is a series with a localizer among its slices",
+    "slices_missing": "is a series that lacks slices",
+    "slices_doubled": "is a series with two slices at one place",
+    "slices_uneven": "is a series with uneven distances",
+    "orientation_mixed": "is a series whose slices lie in several directions",
+    "gantry_tilt": "was taken with a tilted gantry",
+    "visit_ambiguous": "may belong to several visits, so that it is linked to none",
+    "procedure_ambiguous": "may belong to several procedures, so that it is linked to none",
+    "order_of_another_person": "is ordered for another person",
+    "nothing_referenced": "marks an image that it does not name",
     "duplicate_person_key": "shares its key with another person",
 }
 REASONS = {
