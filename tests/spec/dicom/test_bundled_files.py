@@ -69,7 +69,7 @@ EXPECTED = """
     test_files/dicomdirtests/DICOMDIR-bigEnd             | 1  | index of 31           | big endian
     test_files/dicomdirtests/DICOMDIR-empty.dcm          | 1  | index of 0            | a medium with nothing on it
     test_files/dicomdirtests/DICOMDIR-implicit           | 1  | index of 31           | implicit
-    test_files/dicomdirtests/DICOMDIR-nooffset           | 1  | index of 31           | offsets are missing
+    test_files/dicomdirtests/DICOMDIR-nooffset           | 1  | dicom_truncated       | elements were cut out: an item claims 24 bytes too many
     test_files/dicomdirtests/DICOMDIR-nopatient          | 1  | index of 31           | no record says the patient
     test_files/dicomdirtests/DICOMDIR-reordered          | 1  | index of 31           | images before their series
     test_files/dicomdirtests/TINY_ALPHA/DICOMDIR         | 1  | index of 50           | another medium
@@ -145,7 +145,7 @@ def test_each_real_sample_ends_where_it_must() -> None:
     assert seen == {pattern: n for pattern, n, _ in table(SAMPLES)}
 
 
-@pytest.mark.parametrize("name", ["DICOMDIR", "DICOMDIR-bigEnd", "DICOMDIR-implicit", "DICOMDIR-nooffset", "DICOMDIR-reordered"])
+@pytest.mark.parametrize("name", ["DICOMDIR", "DICOMDIR-bigEnd", "DICOMDIR-implicit", "DICOMDIR-reordered"])
 def test_the_same_medium_is_understood_however_its_index_is_written(name: str) -> None:
     folder = BUNDLED / "test_files" / "dicomdirtests"
 

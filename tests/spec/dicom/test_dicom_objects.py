@@ -84,7 +84,7 @@ EXPECTED = {
     ("DICOMDIR", 0): None,
     ("medium.zip", 1): None,
     ("medium.zip", 2): None,
-    ("cut/DICOMDIR", 0): "file_unreadable",
+    ("cut/DICOMDIR", 0): "dicom_truncated",
     ("sent.dcm", 1): None,
     ("sent.dcm", 3): "dicom_not_part10",
     ("sent.dcm", 4): None,
