@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.faults import hostile
+from tests.faults.hostile_pictures import pictures
 from tests.files import Files, file_row
 
 from medlake.report.vocabulary import REASONS
@@ -17,6 +18,7 @@ from medlake.sources.declared import Source, Table
 from medlake.sources.dicom import read_objects
 from medlake.sources.fhir import read_resources
 from medlake.sources.notes import read_notes
+from medlake.sources.raster import read_pictures
 from medlake.sources.tables import read_records
 
 HANG_SECONDS = 20
@@ -34,8 +36,9 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "csv": lambda files: read_records(files, SOURCES, max_line_bytes=MAX_LINE, max_span_lines=5),
     "notes": lambda files: read_notes(files, SOURCES, max_bytes=MAX_LINE),
     "dicom": read_objects,
+    "raster": lambda files: read_pictures(files, SOURCES),
 }
-HOSTILE = {"fhir": hostile.fhir, "csv": hostile.table, "notes": hostile.notes, "dicom": hostile.dicom}
+HOSTILE = {"fhir": hostile.fhir, "csv": hostile.table, "notes": hostile.notes, "dicom": hostile.dicom, "raster": pictures}
 CASES = [
     pytest.param(form, name, data, code, id=f"{form}-{name}")
     for form, made in HOSTILE.items()

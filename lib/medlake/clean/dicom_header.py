@@ -45,29 +45,32 @@ NUMBERS = {
 }
 VECTORS = {"image_position_mm": ("00200032", 3), "image_orientation": ("00200037", 6)}
 SPACING, THICKNESS = "00280030", "00180050"
+IMAGE_TYPE, LOCALIZER = "00080008", "LOCALIZER"  # PS3.3 C.7.6.1.1.2 and C.8.2.1.1.1: value 3 of a scout image
+SAME_ORIENTATION = 1e-3  # of a direction cosine
 SHARED_GROUPS, FRAME_GROUPS = "52009229", "52009230"  # functional groups of enhanced multi-frame objects
 MEASURES, PLANE_POSITION, PLANE_ORIENTATION = "00289110", "00209113", "00209116"
 
-_LEAF = "STRUCT<Value: ARRAY<STRING>, InlineBinary: STRING>"
+LEAF = "STRUCT<Value: ARRAY<STRING>, InlineBinary: STRING>"
 
 
-def _sequence(items: Mapping[str, str]) -> str:
+def sequence(items: Mapping[str, str]) -> str:
+    """The DDL of a sequence whose items have these elements (tag → DDL)."""
     fields = ", ".join(f"`{tag}`: {ddl}" for tag, ddl in items.items())
     return f"STRUCT<Value: ARRAY<STRUCT<{fields}>>>"
 
 
 def _header_ddl() -> str:
-    leaves = [*TEXTS.values(), *INTEGERS.values(), *NUMBERS.values(), SPACING, THICKNESS]
+    leaves = [*TEXTS.values(), *INTEGERS.values(), *NUMBERS.values(), SPACING, THICKNESS, IMAGE_TYPE]
     leaves += [tag for tag, _ in VECTORS.values()]
-    measures = _sequence({SPACING: _LEAF, THICKNESS: _LEAF})
-    orientation = _sequence({VECTORS["image_orientation"][0]: _LEAF})
-    position = _sequence({VECTORS["image_position_mm"][0]: _LEAF})
+    measures = sequence({SPACING: LEAF, THICKNESS: LEAF})
+    orientation = sequence({VECTORS["image_orientation"][0]: LEAF})
+    position = sequence({VECTORS["image_position_mm"][0]: LEAF})
     frame = {MEASURES: measures, PLANE_POSITION: position, PLANE_ORIENTATION: orientation}
     groups = {
-        SHARED_GROUPS: _sequence({MEASURES: measures, PLANE_ORIENTATION: orientation}),
-        FRAME_GROUPS: _sequence(frame),
+        SHARED_GROUPS: sequence({MEASURES: measures, PLANE_ORIENTATION: orientation}),
+        FRAME_GROUPS: sequence(frame),
     }
-    return ", ".join(f"`{tag}` {ddl}" for tag, ddl in (dict.fromkeys(leaves, _LEAF) | groups).items())
+    return ", ".join(f"`{tag}` {ddl}" for tag, ddl in (dict.fromkeys(leaves, LEAF) | groups).items())
 
 
 def newest(objects: DataFrame) -> DataFrame:
@@ -81,12 +84,13 @@ def with_header(objects: DataFrame) -> DataFrame:
     """Adds every column named in this module and `qc` (the `type_` flags), and drops `header_json`.
 
     Grain: unchanged. Units: mm where the name says so, kV for `kvp`; times are UTC where the header
-    gives an offset, and taken as UTC where it gives none. Empty texts are null.
+    gives an offset, and taken as UTC where it gives none. Empty texts are null. `frames_turn`: the frames of an
+    enhanced object do not all lie the same way. `is_localizer`: Image Type says so.
     """
     parsed = objects.withColumn("_h", F.from_json("header_json", _header_ddl()))
     texts = {name: F.nullif(F.trim(_text(tag)), F.lit("")) for name, tag in TEXTS.items()}
     integers = {name: _text(tag).try_cast("int") for name, tag in INTEGERS.items()}
-    numbers = {name: _finite(_text(tag).try_cast("double")) for name, tag in NUMBERS.items()}
+    numbers = {name: finite(_text(tag).try_cast("double")) for name, tag in NUMBERS.items()}
     vectors = {name: _vector(F.col("_h")[tag], size) for name, (tag, size) in VECTORS.items()}
     return (
         parsed.withColumns({**texts, **integers, **numbers, **vectors})
@@ -107,14 +111,22 @@ def _of_enhanced() -> dict[str, Column]:
         F.transform(frames, lambda frame: _vector(_first(frame, PLANE_POSITION)[tag], size)),
         lambda position: position.isNotNull(),
     )
+    turned = F.filter(
+        F.transform(frames, lambda frame: _vector(_first(frame, PLANE_ORIENTATION)[cosines], n_cosines)),
+        lambda one: one.isNotNull(),
+    )
     own = F.array_compact(F.array("image_position_mm"))
     positions = F.when(F.coalesce(F.size(of_frames), F.lit(0)) > 0, of_frames).otherwise(own)
     return {
         "positions_mm": positions,
+        "frames_turn": F.coalesce(F.exists(turned, lambda one: _differs(one, F.get(turned, 0))), F.lit(False)),
+        "is_localizer": F.coalesce(
+            F.exists(F.col("_h")[IMAGE_TYPE]["Value"], lambda term: F.upper(F.trim(term)) == LOCALIZER), F.lit(False)
+        ),
         "image_position_mm": F.get(positions, 0),
         "image_orientation": F.coalesce("image_orientation", _vector(orientation[cosines], n_cosines)),
         "pixel_spacing_mm": F.coalesce(_vector(F.col("_h")[SPACING], 2), _vector(measures[SPACING], 2)),
-        "slice_thickness_mm": _finite(
+        "slice_thickness_mm": finite(
             F.coalesce(_text(THICKNESS), F.get(measures[THICKNESS]["Value"], 0)).try_cast("double")
         ),
         "laterality": F.coalesce("series_laterality", "image_laterality"),
@@ -130,13 +142,18 @@ def _first(item: Column, sequence: str) -> Column:
     return F.get(item[sequence]["Value"], 0)
 
 
-def _finite(number: Column) -> Column:
+def finite(number: Column) -> Column:
+    """The number; null where it is infinite or none."""
     return F.when(F.abs(number) < float("inf"), number)
+
+
+def _differs(one: Column, other: Column) -> Column:
+    return F.exists(F.zip_with(one, other, lambda a, b: F.abs(a - b)), lambda gap: gap > SAME_ORIENTATION)
 
 
 def _vector(leaf: Column, size: int) -> Column:
     """The values of a leaf as `size` finite doubles; null when there are not as many."""
-    numbers = F.transform(leaf["Value"], lambda text: _finite(text.try_cast("double")))
+    numbers = F.transform(leaf["Value"], lambda text: finite(text.try_cast("double")))
     return F.when((F.size(numbers) == size) & ~F.exists(numbers, lambda x: x.isNull()), numbers)
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.imaging_instance import described
-from medlake.clean.imaging_study import owner, visit_of, with_owner
+from medlake.clean.imaging_study import owner, with_owner
 from medlake.clean.series_geometry import geometry_inputs, geometry_steps
 
 # The least of the values given by the instances: the same whatever their order, and never null by chance.
@@ -18,18 +18,17 @@ ATTRIBUTES = (
     "slice_thickness_mm", "pixel_spacing_mm",
 )  # fmt: skip
 SERIES_COLUMNS = (
-    "series_uid", "study_uid", "person_source_value", "visit_source_value", "series_at", "modality",
+    "series_uid", "study_uid", "person_source_value", "series_at", "modality",
     "body_part", "laterality", "manufacturer", "model", "description", "protocol", "sop_class_uid",
     "transfer_syntax_uid", "photometric_interpretation", "n_instances", "n_frames", "size_bytes", "kvp",
     "slice_thickness_mm", "pixel_spacing_mm", "slice_spacing_mm", "is_regular_volume", "source", "qc",
 )  # fmt: skip
 
 
-def stage_series(objects: DataFrame, links: DataFrame | None = None) -> DataFrame:
+def stage_series(objects: DataFrame) -> DataFrame:
     """One row per SeriesInstanceUID, from rows of bronze.dicom_object.
 
-    `links` (study_uid, visit_source_value) gives the visit; see `stage_studies`. Where the instances
-    disagree an attribute is the least of their values. Flags: those of the instances, of
+    Where the instances disagree an attribute is the least of their values. Flags: those of the instances, of
     `geometry_steps`, and `person_conflict` where instances name several patients (the most frequent wins).
     """
     instances = described(objects).withColumn("_series_at", F.coalesce("series_at", "study_at"))
@@ -54,4 +53,4 @@ def stage_series(objects: DataFrame, links: DataFrame | None = None) -> DataFram
             "description": F.col("series_description"),
         }
     )
-    return visit_of(flagged, links).select(*SERIES_COLUMNS)
+    return flagged.select(*SERIES_COLUMNS)

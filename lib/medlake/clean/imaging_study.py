@@ -8,17 +8,16 @@ from pyspark.sql import functions as F
 from medlake.clean.imaging_instance import described
 
 STUDY_COLUMNS = (
-    "study_uid", "person_source_value", "visit_source_value", "accession", "study_at", "modalities",
+    "study_uid", "person_source_value", "accession", "study_at", "modalities",
     "description", "n_series", "n_instances", "size_bytes", "source", "qc",
 )  # fmt: skip
 
 
-def stage_studies(objects: DataFrame, links: DataFrame | None = None) -> DataFrame:
+def stage_studies(objects: DataFrame) -> DataFrame:
     """One row per StudyInstanceUID, from rows of bronze.dicom_object.
 
-    `links` has study_uid and visit_source_value (from FHIR ImagingStudy; an `urn:oid:` before the UID is
-    taken off); a study that several rows name takes the least visit. Flags: those of the instances,
-    `study_at_missing`, and `person_conflict` where instances name several patients (the most frequent wins).
+    Flags: those of the instances, `study_at_missing`, and `person_conflict` where instances name several patients
+    (the most frequent wins). Its visit and procedure are looked for later (imaging_link).
     """
     studies = (
         described(objects)
@@ -37,7 +36,7 @@ def stage_studies(objects: DataFrame, links: DataFrame | None = None) -> DataFra
     )
     undated = F.array_compact(F.array(F.when(F.col("study_at").isNull(), F.lit("study_at_missing"))))
     flagged = with_owner(studies).withColumn("qc", F.array_sort(F.array_distinct(F.concat("qc", undated))))
-    return visit_of(flagged, links).select(*STUDY_COLUMNS)
+    return flagged.select(*STUDY_COLUMNS)
 
 
 def owner() -> list[Column]:
@@ -57,15 +56,3 @@ def with_owner(groups: DataFrame) -> DataFrame:
             "qc": F.concat("qc", conflict),
         }
     ).drop("_owner", "_conflict")
-
-
-def visit_of(groups: DataFrame, links: DataFrame | None) -> DataFrame:
-    """Adds visit_source_value from `links` by study_uid; null where no link names the study."""
-    if links is None:
-        return groups.withColumn("visit_source_value", F.lit(None).cast("string"))
-    by_study = (
-        links.withColumn("study_uid", F.regexp_replace("study_uid", "^urn:oid:", ""))
-        .groupBy("study_uid")
-        .agg(F.min("visit_source_value").alias("visit_source_value"))
-    )
-    return groups.join(by_study, on="study_uid", how="left")

@@ -13,7 +13,8 @@ from medlake.grammar.contract import Promise
 OPEN, CLOSED = "open", "closed"
 RAW = {  # bronze table → what holds the record as it was received
     "csv_record": "to_json(record)", "fhir_resource": "json", "hl7_message": "raw", "note_document": "text",
-    "dicom_object": "header_json",
+    "dicom_object": "header_json", "dicom_directory": "references_json",
+    "raster_image": "to_json(struct(format, width, height, mode, bit_depth, patient_hint, content_sha256))",
 }  # fmt: skip
 
 

@@ -38,6 +38,11 @@ class Link(_Section):
     rounds: int = Field(ge=1, le=20)
 
 
+class Imaging(_Section):
+    link_hours: float = Field(ge=0, le=24 * 30)
+    procedure_name: str = Field(min_length=1)
+
+
 class Cluster(_Section):
     k_min: int = Field(ge=2)
     k_max: int
@@ -79,6 +84,7 @@ class Settings(_Section):
     ingest: Ingest
     privacy: Privacy
     link: Link
+    imaging: Imaging
     cluster: Cluster
     associate: Associate
     train: Train

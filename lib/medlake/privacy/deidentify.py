@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from medlake.grammar.contract import Promise, data_type
 from medlake.grammar.errors import ConfigError
-from medlake.privacy.pseudonym import id_from, mapped_uid, pseudonym
+from medlake.privacy.pseudonym import keyed_id, mapped_uid, mapped_uids, pseudonym
 from medlake.privacy.scrub_text import Pattern, scrubbed
 from medlake.privacy.shift_dates import shifted
 
@@ -44,15 +44,15 @@ def _safe(name: str, to: Promise, key: bytes, patterns: Sequence[Pattern], have:
     column = to.columns[name]
     value = F.col(name) if name in have else F.lit(None)
     if name == to.key[0] and name.endswith("_id") and name != "person_id":
-        return _keyed("event_name")
+        return keyed_id(F.col("event_key"), F.col("event_name"))
     if name == "visit_occurrence_id":
-        return _keyed("visit_name") if "visit_name" in have else value.cast("bigint")
+        return keyed_id(F.col("event_key"), F.col("visit_name")) if "visit_name" in have else value.cast("bigint")
     if column.phi == "date":
         return shifted(value, data_type(column.type), F.col("shift_days"))
     if column.phi in ("other_id", "mrn"):
         return pseudonym(F.col("event_key"), value)
     if column.phi == "uid":
-        return mapped_uid(key, value)
+        return mapped_uids(key, value) if column.type.startswith("array") else mapped_uid(key, value)
     if column.phi == "free_text":
         safe = scrubbed(value, F.col("deny_names"), F.col("deny_ids"), patterns)
         is_number = "value_as_number" in have and name.startswith("value_")  # a plain number names nobody
@@ -60,8 +60,3 @@ def _safe(name: str, to: Promise, key: bytes, patterns: Sequence[Pattern], have:
     if column.phi == "zip":
         return F.substring(value, 1, 3)
     return value.cast(data_type(column.type))
-
-
-def _keyed(name: str) -> Column:
-    digest = F.sha2(F.concat_ws("|", F.col("event_key"), F.col(name)), 256)
-    return F.when(F.col(name).isNotNull() & F.col("event_key").isNotNull(), id_from(digest))

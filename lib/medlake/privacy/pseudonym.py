@@ -46,9 +46,29 @@ def mapped_uid(key: bytes, uid: Column) -> Column:
     return mapped
 
 
+def mapped_uids(key: bytes, uids: Column) -> Column:
+    """`mapped_uid` of each UID of an array, sorted anew: the order of the originals would tell something of them."""
+
+    def one(text: str) -> str:
+        digest = hmac.new(key, b"uid" + text.encode(), sha256).digest()
+        return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
+
+    def run(values: pd.Series) -> pd.Series:
+        return values.map(lambda texts: None if texts is None else sorted(one(t) for t in texts if t is not None))
+
+    mapped: Column = pandas_udf(run, "array<string>")(uids)  # type: ignore[call-overload]
+    return mapped
+
+
 def id_from(digest: Column) -> Column:
     """A non-negative BIGINT from the first 16 of a digest's hex digits."""
     return F.conv(F.substring(digest, 1, 16), 16, -10).cast("bigint").bitwiseAND(F.lit(ID_BITS))
+
+
+def keyed_id(event_key: Column, name: Column) -> Column:
+    """The id of what has this natural key, e.g. a visit or an event of a silver table; null where either is null."""
+    made = id_from(F.sha2(F.concat_ws("|", event_key, name), 256))
+    return F.when(name.isNotNull() & event_key.isNotNull(), made)
 
 
 def pseudonym(event_key: Column, value: Column) -> Column:

@@ -11,10 +11,12 @@ from typing import Any
 from medlake.grammar.errors import ConfigError
 from medlake.sources.database import Extract, Server, extract_of, server_of
 
-FORMATS = ("csv", "fhir", "hl7", "jdbc", "dicom", "notes")
+FORMATS = ("csv", "fhir", "hl7", "jdbc", "dicom", "notes", "raster")
 DEFAULT_FILES = {
     "fhir": ["*.ndjson", "*.ndjson.gz", "*.json", "*.json.gz", "deleted/*"],
     "hl7": ["**/*.hl7", "**/*.hl7.gz"], "dicom": ["**/*"], "notes": ["*.txt"], "jdbc": [],
+    "raster": ["**/*.[pP][nN][gG]", "**/*.[jJ][pP][gG]", "**/*.[jJ][pP][eE][gG]", "**/*.[tT][iI][fF]",
+               "**/*.[tT][iI][fF][fF]"],
 }  # fmt: skip
 NULL_MARKERS = ("",)
 SERVER_KEYS = {"url", "user", "password", "password_env", "password_file"}
@@ -76,6 +78,10 @@ class Source:
         if any(matches(file, pattern) for pattern in self.files):
             return self.format, self.format == "fhir" and file.startswith("deleted/")
         return None
+
+    def form_of(self, table: str) -> str:
+        """How the files of a table are read: a raster source's tables, which tell of its pictures, are CSV."""
+        return "csv" if self.format == "raster" and table != self.format else self.format
 
     def sections(self, file: str) -> tuple[Table, ...]:
         """The tables whose blocks a file holds; none where it is a file of one table."""
@@ -164,6 +170,11 @@ def _table_faults(table: Table) -> list[str]:
     named = {*table.key, *table.optional, *([table.patient] if table.patient else [])}
     lost = sorted(named - set(table.columns)) if not table.header else []
     return faults + [f"{column} is not among its columns" for column in lost]
+
+
+def reads(source: Source, form: str) -> bool:
+    """Whether a source may bring files that are read as `form`."""
+    return form == source.format or (form == "csv" and source.format == "raster")
 
 
 def _several(value: str | list[str]) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from medlake.sources.dicom_archive import Member, members
+from medlake.sources.dicom_directory import references_json
 from medlake.sources.dicom_header import (
     IDENTIFIERS,
     as_text,
@@ -49,6 +51,7 @@ PAYLOAD = [
     T.StructField("header_json", T.StringType(), True),
     T.StructField("has_pixels", T.BooleanType(), True),
 ]
+DIRECTORY = [T.StructField("references_json", T.StringType(), True)]  # of a DICOMDIR alone
 MAX_RAW_BYTES = 64 * 1024  # of a refused object; the file itself stays in landing
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024**2  # of headers and raws, so that a batch stays small in memory
@@ -61,10 +64,11 @@ def read_objects(files: DataFrame) -> DataFrame:
 
     `files` has the columns of the manifest (`FILE`), one row per landing file. A zip is known by its
     first bytes and gives a row per member: `row` is its place in the archive from 1 and `member` its name;
-    a plain file has row 0 and no member. A DICOMDIR is an index of objects and no object: it gives no row.
+    a plain file has row 0 and no member. A DICOMDIR is an index of objects and no object: its row has nothing but
+    `references_json`.
     `raw` is the base64 of the first 64 KiB; `row_hash` is `content_sha256`, the digest of the object's bytes.
     """
-    schema = T.StructType([*STANDS, *PAYLOAD, *VERDICT])
+    schema = T.StructType([*STANDS, *PAYLOAD, *DIRECTORY, *VERDICT])
     arrow = to_arrow_schema(schema)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -72,7 +76,7 @@ def read_objects(files: DataFrame) -> DataFrame:
         n_chars = 0
         for row in (row for batch in batches for file in batch.to_pylist() for row in objects_of_file(file)):
             rows.append(row)
-            n_chars += len(row.get("header_json") or "") + len(row.get("raw") or "")
+            n_chars += sum(len(row.get(name) or "") for name in ("header_json", "references_json", "raw"))
             if len(rows) >= BATCH_ROWS or n_chars >= BATCH_CHARS:
                 yield pa.RecordBatch.from_pylist(rows, schema=arrow)
                 rows, n_chars = [], 0
@@ -80,6 +84,11 @@ def read_objects(files: DataFrame) -> DataFrame:
             yield pa.RecordBatch.from_pylist(rows, schema=arrow)
 
     return files.mapInArrow(run, schema)
+
+
+def with_count(directories: DataFrame) -> DataFrame:
+    """Rows of DICOMDIRs with `n_references`: how many objects each names."""
+    return directories.withColumn("n_references", F.coalesce(F.json_array_length("references_json"), F.lit(0)))
 
 
 def objects_of_file(file: Row) -> Iterator[Row]:
@@ -94,17 +103,15 @@ def objects_of_file(file: Row) -> Iterator[Row]:
     try:
         for member in members(file["uri"]):
             last_row = member.row
-            content = _object_row(member, file["file_sha256"] if member.name is None else None)
-            if content is not None:
-                at = {"member": member.name, "row": member.row, "byte_size": member.size}
-                yield {**stands, **at, **content}
+            at = {"member": member.name, "row": member.row, "byte_size": member.size}
+            yield {**stands, **at, **_object_row(member, file["file_sha256"] if member.name is None else None)}
     except Exception as error:  # one poison file stops nothing else; its message may quote a name
         said = f"The file cannot be read ({type(error).__name__})."
         yield {**stands, "row": last_row + 1, "reason_code": "file_unreadable", "detail": said, "raw": ""}
 
 
-def _object_row(member: Member, expected_sha256: str | None) -> Row | None:
-    """What one stream adds to its row; None for a DICOMDIR."""
+def _object_row(member: Member, expected_sha256: str | None) -> Row:
+    """What one stream adds to its row."""
     if member.stream is None:
         return _refused(member, "", member.fault or BrokenObjectError("file_unreadable", "no stream"))
     sha256 = _sha256(member.stream)
@@ -123,10 +130,11 @@ def _object_row(member: Member, expected_sha256: str | None) -> Row | None:
         return _refused(member, sha256, BrokenObjectError("file_unreadable", type(error).__name__))
 
 
-def _kept(stream: BinaryIO, size: int, sha256: str) -> Row | None:
+def _kept(stream: BinaryIO, size: int, sha256: str) -> Row:
     found = structure(stream, size)
     if found.media_class == DIRECTORY_CLASS:
-        return None
+        told = references_json(stream, size)
+        return {"content_sha256": sha256, "row_hash": sha256, "references_json": told}
     header = read_header(found)
     check(found, header)
     return {

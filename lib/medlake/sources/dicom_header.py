@@ -19,6 +19,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom import config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
@@ -41,6 +42,7 @@ IDENTIFIERS = {
     "series_uid": "0020000E",
     "sop_class_uid": "00080016",
 }
+WHOLE = frozenset({0x30060050})  # Contour Data: what an RTSTRUCT is there for; its object has no pixels
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1
 PIXEL_PROVIDER = "00287FE0"  # Pixel Data Provider URL: the pixels are elsewhere on purpose
 VIDEO_SYNTAX = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4, HEVC: one fragment may hold all frames
@@ -176,8 +178,9 @@ def _json_model(dataset: Dataset) -> JsonHeader:
 def _json_element(dataset: Dataset, tag: BaseTag) -> dict[str, Any]:
     raw = dataset.get_item(tag)
     size = len(raw.value) if isinstance(getattr(raw, "value", None), bytes) else 0
-    vr = str(raw.VR or "UN")
-    if vr != "SQ" and size > MAX_BULK_BYTES:
+    known = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+    vr = str(raw.VR or known)  # implicit elements do not say theirs: a long sequence must not be taken for bulk
+    if vr != "SQ" and size > MAX_BULK_BYTES and tag not in WHOLE:
         return {"vr": vr}
     held = raw.value if size else b""
     try:

@@ -65,7 +65,7 @@ class Element(NamedTuple):
 
 @dataclass
 class Structure:
-    """A whole stream and its top-level elements in the order of the stream (none for a DICOMDIR).
+    """A whole stream and its top-level elements in the order of the stream.
 
     `stream` holds the data set: the stream that was walked, or the inflated one.
     """
@@ -90,8 +90,6 @@ def structure(stream: BinaryIO, size: int) -> Structure:
     if not meta.get(0x00020010):
         raise BrokenObjectError("dicom_not_part10", "the file meta group names no transfer syntax")
     syntax = meta[0x00020010]
-    if meta.get(0x00020002) == DIRECTORY_CLASS:
-        return Structure(syntax, DIRECTORY_CLASS, stream, Coding(implicit=False, little=True))
     if syntax == DEFLATED:
         stream, size = _inflated(stream, start, size)
         start = 0

@@ -59,12 +59,14 @@ def with_record(sql: str) -> str:
         return sql
     if not isinstance(tree, exp.Query):
         return sql
-    origins = [_origin(select) for select in _branches(tree)]
+    branches = _branches(tree)
+    origins = [_origin(select) for select in branches]
     places = _top_level_froms(sql)
     if None in origins or not origins or len(places) != len(origins):
         return sql
-    for place, origin in sorted(zip(places, origins, strict=True), reverse=True):
-        sql = f"{sql[:place]}, {origin}._record {sql[place:]}"
+    for place, origin, select in sorted(zip(places, origins, branches, strict=True), key=lambda p: p[0], reverse=True):
+        if not _brings_all(select, str(origin)):
+            sql = f"{sql[:place]}, {origin}._record {sql[place:]}"
     return sql
 
 
@@ -100,6 +102,13 @@ def _origin(select: exp.Select) -> str | None:
         star = isinstance(inner, exp.Select) and any(isinstance(e, exp.Star) for e in inner.expressions)
         return str(origin.this.alias) or None if star else None
     return str(origin.this.alias_or_name)
+
+
+def _brings_all(select: exp.Select, origin: str) -> bool:
+    """Whether `*` or `origin.*` is selected: `_record` comes with it."""
+    bare = any(isinstance(e, exp.Star) for e in select.expressions)
+    tables = [e.table for e in select.expressions if isinstance(e, exp.Column) and isinstance(e.this, exp.Star)]
+    return bare or origin.casefold() in (t.casefold() for t in tables)
 
 
 def _run(sql: str, views: Mapping[str, DataFrame]) -> DataFrame:

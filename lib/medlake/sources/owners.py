@@ -46,13 +46,17 @@ def touched(every: DataFrame, news: DataFrame) -> DataFrame:
     return news.select(*PATIENT).unionByName(others.select(*PATIENT)).distinct()
 
 
-def needed(every: DataFrame, patients: DataFrame) -> DataFrame:
-    """The records from which all rows of the `patients` are made: theirs, what shares a name, what is shared."""
+def needed(every: DataFrame, patients: DataFrame, whole: Sequence[str]) -> DataFrame:
+    """The records from which all rows of the `patients` are made: theirs, what shares a name, what is shared.
+
+    And every record of the sources in `whole`.
+    """
     theirs = every.join(patients, on=list(PATIENT), how="left_semi")
     named = theirs.select(F.explode("names").alias("name")).distinct()
     place = ("source", "file_sha256", "row", "batch")
     by_name = every.select(*place, F.explode("names").alias("name")).join(named, on="name", how="left_semi")
-    loose = every.where(F.col("is_shared") | (F.col("person_source_value") == NOBODY)).select(*place)
+    is_loose = F.col("is_shared") | (F.col("person_source_value") == NOBODY) | F.col("source").isin(list(whole))
+    loose = every.where(is_loose).select(*place)
     chosen = by_name.select(*place).unionByName(loose).unionByName(theirs.select(*place)).distinct()
     columns = [c for c in every.columns if c not in (*PATIENT, "names", "is_shared")]
     return every.join(chosen, on=list(place), how="left_semi").select(*columns)
@@ -107,9 +111,16 @@ def _of_objects(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
     return bronze.withColumns({"_patient": F.col("patient_key"), "is_shared": F.lit(False), "names": uids})
 
 
+def _of_source(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
+    # pictures, whose patient stands in a table beside them, and directories of many patients
+    return bronze.withColumns(
+        {"_patient": F.lit(None).cast("string"), "is_shared": F.lit(True), "names": F.array("source")}
+    )
+
+
 _FORMS = {
     "csv_record": _of_tables, "fhir_resource": _of_resources, "hl7_message": _of_messages,
-    "note_document": _of_notes, "dicom_object": _of_objects,
+    "note_document": _of_notes, "dicom_object": _of_objects, "raster_image": _of_source, "dicom_directory": _of_source,
 }  # fmt: skip
 
 

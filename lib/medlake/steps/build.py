@@ -49,7 +49,7 @@ from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps import places
 from medlake.steps.context import Context
-from medlake.steps.imaging import IMAGING, staged
+from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
 from medlake.steps.news import News, news_of, of_mapped
 from medlake.steps.sources import Mapped, all_sources, count_all
 
@@ -96,9 +96,11 @@ def run(ctx: Context) -> Counts:
     built = Built(_vault(ctx), _deny(ctx), patterns(ctx), news)
     if "person" in wanted:
         _person(ctx, mapped, built)
+    images = [e.table for e in IMAGING if e.table in wanted]
     first = [name for name in ("visit_occurrence",) if name in wanted]
-    rest = [name for name in EVENTS if name in wanted and name not in first]
-    for names in (first, rest):
+    rest = [name for name in EVENTS if name in wanted and name not in (*first, *images)]
+    study = [name for name in images if name == STUDY.table]  # looks for its visit and procedure; its series follow it
+    for names in (first, rest, study, [name for name in images if name not in study]):
         ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
     if wanted & {e.table for e in IMAGING}:
         _uid_map(ctx, mapped)
@@ -154,10 +156,10 @@ def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
 def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> Callable[[], None]:
     """The work of one table of events, to be run side by side with others."""
     rows = staged(ctx, mapped, event) if event in IMAGING else mapped.rows(event)
-    return lambda: _publish(ctx, built, event, rows)
+    return lambda: _publish(ctx, mapped, built, event, rows)
 
 
-def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -> None:
+def _publish(ctx: Context, mapped: Mapped, built: Built, event: Event, rows: DataFrame | None) -> None:
     name, to = f"silver.{event.table}", promise(f"silver.{event.table}")
     if rows is None:
         return
@@ -165,12 +167,16 @@ def _publish(ctx: Context, built: Built, event: Event, rows: DataFrame | None) -
     # Checkpoints cut the plan: the mapping's expressions run once, not once for each rule that looks at them.
     judged = judge(rows.localCheckpoint(), whole, to, built.vault).localCheckpoint()
     fit = fit_rows(judged)
+    if event is STUDY:
+        fit = with_links(ctx, mapped, built.vault, fit)
     if to.of_class("free_text"):  # the lists are long: they join only rows whose text they are for
         fit = fit.join(built.deny, on="person_id", how="left")
     safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns)
     if event.table == "note":
         safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
-    if "visit_occurrence_id" in to.columns and event.table != "visit_occurrence":
+    if event is SERIES:
+        safe = with_visit_of_study(safe, ctx.lake.read("silver.imaging_study"))
+    elif "visit_occurrence_id" in to.columns and event.table != "visit_occurrence" and event is not STUDY:
         safe = with_known_visit(safe, ctx.lake.read("silver.visit_occurrence"))
     ctx.lake.merge(name, safe.select(*to.columns), within=built.persons)
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
@@ -232,6 +238,7 @@ def _uid_map(ctx: Context, mapped: Mapped) -> None:
     """vault.uid_map: the way back from a mapped UID, for whoever may enter the restricted zone."""
     objects = mapped.bronze["dicom_object"]
     uids = objects.select(F.explode(F.array("study_uid", "series_uid", "sop_instance_uid")).alias("uid"))
+    uids = reduce(DataFrame.unionByName, originals(mapped), uids)
     seen = uids.where(F.col("uid").isNotNull()).distinct()
     ctx.lake.merge("vault.uid_map", seen.withColumn("mapped_uid", mapped_uid(ctx.key, F.col("uid"))), keep=True)
 

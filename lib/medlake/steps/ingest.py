@@ -16,13 +16,14 @@ from medlake.clean.quarantine import closing, from_reading, sent_again
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import InputRefusedError, UsageError
-from medlake.sources.declared import Source
-from medlake.sources.dicom import read_objects
+from medlake.sources.declared import Source, reads
+from medlake.sources.dicom import read_objects, with_count
 from medlake.sources.drift import missing_columns, new_columns
 from medlake.sources.fhir import read_resources
 from medlake.sources.hl7 import acknowledgements, read_messages
 from medlake.sources.manifest import UNCLAIMED, keep_new, list_files, unread
 from medlake.sources.notes import read_notes
+from medlake.sources.raster import read_pictures
 from medlake.sources.tables import read_records
 from medlake.steps import databases
 from medlake.steps.catalogue import catalogued
@@ -93,7 +94,7 @@ def planned(ctx: Context, sources: dict[str, Source], *, is_needed: bool = True)
 
 def _held(ctx: Context, files: DataFrame, sources: dict[str, Source]) -> list[str]:
     """The sources whose new files lack columns that are needed: nothing of them is taken in until that is settled."""
-    tables = {n: s for n, s in sources.items() if s.format == "csv"}
+    tables = {n: s for n, s in sources.items() if reads(s, "csv")}
     if not tables:
         return []
     lacking = missing_columns(files, tables, max_line_bytes=ctx.settings.ingest.max_line_bytes)
@@ -123,8 +124,8 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
     files = ctx.lake.read("bronze.landing_file")
     batch = files.where((F.col("batch") == number) & (F.col("source_table") != UNCLAIMED))
     new = unread(batch, files.where(F.col("batch") < number))
-    present = {r["source"] for r in new.select("source").distinct().limit(10_000).collect()}
-    formats = sorted({sources[name].format for name in present if name in sources})
+    present = new.select("source", "source_table").distinct().limit(10_000).collect()
+    formats = sorted({sources[name].form_of(table) for name, table in present if name in sources})
     counts = sum(ctx.side_by_side([_reading(ctx, sources, new, form, number) for form in formats]), Counts())
     row = new.agg(
         F.lit(number).alias("batch"), F.lit(ctx.night.number).alias("night_id"), F.count("*").alias("n_files")
@@ -136,11 +137,19 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
 def _reading(
     ctx: Context, sources: dict[str, Source], batch: DataFrame, form: str, number: int
 ) -> Callable[[], Counts]:
-    mine = {n: s for n, s in sources.items() if s.format == form}
-    files = batch.where(F.col("source").isin(list(mine)))
+    mine = {n: s for n, s in sources.items() if reads(s, form)}
+    files = of_form(batch, mine, form)
     files = files.repartition(ctx.spark.sparkContext.defaultParallelism * 4, "file_sha256")
     target = f"bronze.{TARGETS[form]}"
     return lambda: _kept_or_refused(ctx, target, reading(ctx, mine, files, form), files, number)
+
+
+def of_form(files: DataFrame, mine: dict[str, Source], form: str) -> DataFrame:
+    """The files of the sources `mine` that are read as `form`; a raster source has CSV tables beside its pictures."""
+    asked = files.where(F.col("source").isin(list(mine)))
+    if form == "csv" and any(s.format == "raster" for s in mine.values()):
+        return asked.where(F.col("source_table") != "raster")
+    return asked.where(F.col("source_table") == "raster") if form == "raster" else asked
 
 
 def reading(ctx: Context, mine: dict[str, Source], files: DataFrame, form: str) -> DataFrame:
@@ -156,6 +165,7 @@ def reading(ctx: Context, mine: dict[str, Source], files: DataFrame, form: str) 
         "hl7": lambda: read_messages(files, mine, max_bytes=chosen.max_line_bytes),
         "notes": lambda: read_notes(files, mine, max_bytes=chosen.max_line_bytes),
         "dicom": lambda: read_objects(files),
+        "raster": lambda: read_pictures(files, mine),
     }
     return readers[form]()
 
@@ -174,8 +184,13 @@ def _kept_or_refused(
         fit = read.where(F.col("reason_code").isNull())
         kept = fit if new is None else new
         stamped = kept.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
-        fresh = unseen(ctx, target, stamped, number) if target == "bronze.dicom_object" else stamped
-        counts = _manifest(ctx, read, fresh, files, number)
+        fresh = directories = stamped
+        if target == "bronze.dicom_object":
+            directories = stamped.where("references_json IS NOT NULL")
+            fresh = unseen(ctx, target, stamped.where("references_json IS NULL"), number)
+        by = ["source", "source_table"]
+        held = fresh.select(*by) if fresh is stamped else fresh.select(*by).unionByName(directories.select(*by))
+        counts = _manifest(ctx, read, held, files, number)
         ctx.lake.append(target, fresh.select(*to.columns), txn=(app or f"medlake/{target}", number))
         known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
         refused = read.where(F.col("reason_code").isNotNull())
@@ -189,6 +204,9 @@ def _kept_or_refused(
                 _columns(ctx, fit, number)
             if target == "bronze.fhir_resource":
                 catalogued(ctx, fresh)
+            if target == "bronze.dicom_object":
+                index = promise("bronze.dicom_directory").columns
+                ctx.lake.merge("bronze.dicom_directory", with_count(directories).select(*index), keep=True)
             if target == "bronze.hl7_message":
                 ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
     finally:

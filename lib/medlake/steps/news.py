@@ -18,7 +18,7 @@ from medlake.sources.declared import Source
 from medlake.sources.mapping import joined_views
 from medlake.sources.owners import PATIENT, needed, only_of, owned, touched
 from medlake.steps.context import Context
-from medlake.steps.sources import TARGETS, patients_of
+from medlake.steps.sources import HOLDERS, patients_of
 
 REGISTRY = ("vault.id_vault", "vault.identity", "vault.date_offset")
 LATER_FIT = "date_in_future"  # the one rule that time alone can settle
@@ -39,14 +39,14 @@ class News:
 
     def of_persons(self, rows: DataFrame) -> DataFrame:
         """Those of a silver table's rows that this build makes anew."""
-        return rows.join(self.persons, on="person_id", how="left_semi") if "person_id" in rows.columns else rows
+        return rows.join(self.persons, on="person_id", how="left_semi")
 
 
 def news_of(ctx: Context, sources: dict[str, Source]) -> News | None:
     """What the last whole build has not seen; None: everything is to be built."""
     if any(name not in ctx.since for name in REGISTRY):
         return None
-    every = {name: owned(ctx.lake.read(f"bronze.{name}"), name, sources) for name in TARGETS.values()}
+    every = {name: owned(ctx.lake.read(f"bronze.{name}"), name, sources) for name in HOLDERS}
     fresh = {
         name: owned(ctx.lake.changes(f"bronze.{name}", ctx.since.get(f"bronze.{name}")), name, sources)
         for name in every
@@ -56,7 +56,7 @@ def news_of(ctx: Context, sources: dict[str, Source]) -> News | None:
     keys = ctx.lake.read("vault.id_vault")
     found = [touched(every[name], rows) for name, rows in fresh.items()]
     patients, persons = _closed(ctx, keys, [*found, _of_whole(keys, whole, sources), *_of_registry(ctx, sources)])
-    bronze = {name: needed(rows, patients).localCheckpoint() for name, rows in every.items()}
+    bronze = {name: needed(rows, patients, whole).localCheckpoint() for name, rows in every.items()}
     return News(patients, persons, bronze, tuple(whole))
 
 

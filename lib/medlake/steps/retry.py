@@ -18,11 +18,12 @@ from medlake.clean.quarantine import CLOSED, OPEN, closing, from_reading
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
-from medlake.sources.declared import Source
+from medlake.sources.declared import Source, reads
+from medlake.sources.dicom import with_count
 from medlake.sources.manifest import with_digest
 from medlake.steps.catalogue import catalogued
 from medlake.steps.context import Context
-from medlake.steps.ingest import reading, unseen
+from medlake.steps.ingest import of_form, reading, unseen
 from medlake.steps.sources import TARGETS, all_sources, in_bronze
 
 BY = "retry"  # how closed_by starts where a retry closed the entry
@@ -55,8 +56,8 @@ def _again(ctx: Context, every: Mapping[str, Source], form: str, unread: DataFra
     """Read the files of the entries again; keep what is asked for and can be read now."""
     target = f"bronze.{TARGETS[form]}"
     entries = unread.where(F.col("target") == target)
-    sources = {n: s for n, s in every.items() if s.format == form}
-    files = ctx.lake.read("bronze.landing_file").where(F.col("source").isin(list(sources)))
+    sources = {n: s for n, s in every.items() if reads(s, form)}
+    files = of_form(ctx.lake.read("bronze.landing_file"), sources, form)
     named = entries.select("source", "file", "file_sha256").distinct()
     there = files.join(named, on=["source", "file", "file_sha256"], how="left_semi")
     now = with_digest(there.withColumnRenamed("file_sha256", "was")).where(F.col("file_sha256") == F.col("was"))
@@ -97,7 +98,10 @@ def _append(ctx: Context, target: str, fit: DataFrame) -> int:
     )
     fresh = stamped.join(ctx.lake.read(target).select(*stands), on=stands, how="left_anti")
     if target == "bronze.dicom_object":
-        fresh = unseen(ctx, target, fresh, None)
+        index = with_count(fresh.where("references_json IS NOT NULL"))
+        columns = promise("bronze.dicom_directory").columns
+        ctx.lake.merge("bronze.dicom_directory", index.select(*columns), keep=True)
+        fresh = unseen(ctx, target, fresh.where("references_json IS NULL"), None)
     fresh = fresh.select(*promise(target).columns).localCheckpoint()
     n = fresh.count()
     if n:

@@ -16,18 +16,20 @@ from medlake.grammar.errors import ConfigError, InputRefusedError
 from medlake.sources.declared import Source, Table, declared
 from medlake.sources.hl7_views import hl7_views
 from medlake.sources.mapping import map_by_sql
+from medlake.sources.raster import picture_view
 from medlake.sources.views import fhir_views, note_view, table_view
 from medlake.steps.context import Context
 
 TARGETS = {
     "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
-    "dicom": "dicom_object",
+    "dicom": "dicom_object", "raster": "raster_image",
 }  # fmt: skip
+HOLDERS = (*TARGETS.values(), "dicom_directory")  # where what came in may stand
 
 
 def in_bronze(lake: Lake, *columns: str) -> DataFrame:
     """The columns of every record that was taken in, whatever its format."""
-    parts = [lake.read(f"bronze.{name}").select(*columns) for name in TARGETS.values()]
+    parts = [lake.read(f"bronze.{name}").select(*columns) for name in HOLDERS]
     return reduce(DataFrame.unionByName, parts)
 
 
@@ -87,7 +89,7 @@ class Mapped:
     ) -> None:
         self.ctx = ctx
         self.sources = all_sources(ctx.conf)
-        self.bronze = bronze or {name: ctx.lake.read(f"bronze.{name}") for name in TARGETS.values()}
+        self.bronze = bronze or {name: ctx.lake.read(f"bronze.{name}") for name in HOLDERS}
         self._keep = keep
         self._views: dict[str, dict[str, DataFrame]] = {}
         present = ctx.lake.read("bronze.landing_file").select("source").distinct()
@@ -116,7 +118,8 @@ class Mapped:
             return hl7_views(self.bronze["hl7_message"], source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
         if source.format == "notes":
             return {"note_document": note_view(self.bronze["note_document"], source)}
-        views = {
+        views = {"raster_image": self._pictures(source)} if source.format == "raster" else {}
+        views |= {
             t.name: table_view(self.bronze["csv_record"], source, t.name, columns)
             for t in source.tables
             if (columns := self._columns_of(source.name, t))
@@ -124,6 +127,9 @@ class Mapped:
         for name, sql in source.views.items() if views else ():
             views[name] = map_by_sql(source.name, f"[view.{name}]", sql, views)
         return views
+
+    def _pictures(self, source: Source) -> DataFrame:
+        return picture_view(self.bronze["raster_image"], self.ctx.lake.read("bronze.landing_file"), source)
 
     def _columns_of(self, source: str, table: Table) -> list[str]:
         """The columns that the table has ever brought, and those it is declared to bring."""
@@ -151,7 +157,13 @@ class Mapped:
         self, event: Event, extra: Mapping[str, tuple[str, DataFrame]] | None = None
     ) -> DataFrame | None:
         """All mapped rows of a table as text, one shape; None where no source maps it."""
-        parts = {**self.of(event.table), **(extra or {})}
+        fit = self.fit(event, {**self.of(event.table), **(extra or {})})
+        return mapped_union(event, fit) if fit else None
+
+    def fit(
+        self, event: Event, parts: Mapping[str, tuple[str, DataFrame]]
+    ) -> dict[str, tuple[str, DataFrame]]:
+        """The sources whose rows fit the table; one that gives columns the table does not take is refused."""
         fit = {}
         for source, (patients, rows) in parts.items():
             try:
@@ -160,7 +172,7 @@ class Mapped:
                 self.refuse(source, event.table, fault)
             else:
                 fit[source] = (patients, rows)
-        return self.kept(mapped_union(event, fit)) if fit else None
+        return fit
 
     def kept(self, rows: DataFrame) -> DataFrame:
         """Those of the mapped rows that are wanted."""

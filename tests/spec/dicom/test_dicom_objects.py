@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import stat
 import struct
 import zipfile
@@ -14,7 +15,7 @@ from pydicom.data import get_testdata_file
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from medlake.grammar.contract import promise
-from medlake.sources.dicom import read_objects
+from medlake.sources.dicom import read_objects, with_count
 from medlake.sources.reading import FILE
 
 CT, MR = "CT_small.dcm", "MR_small.dcm"
@@ -60,6 +61,8 @@ LANDED = {
     "virus.dcm": b"MZ\x90\x00" + bytes(5000),
     "cut.dcm": bundled(CT)[:15_000],
     "DICOMDIR": bundled("DICOMDIR"),
+    "medium.zip": zipped(("DICOMDIR", bundled("DICOMDIR")), ("77654033/CR1/6154", bundled(CT))),
+    "cut/DICOMDIR": bundled("DICOMDIR")[:4000],
     "sent.dcm": zipped(
         ("a/ct.dcm", bundled(CT)), ("a/", b""), ("README", b"read me"), ("a/mr.dcm", bundled(MR))
     ),
@@ -78,6 +81,10 @@ EXPECTED = {
     ("empty.dcm", 0): "file_empty",
     ("virus.dcm", 0): "dicom_not_part10",
     ("cut.dcm", 0): "dicom_truncated",
+    ("DICOMDIR", 0): None,
+    ("medium.zip", 1): None,
+    ("medium.zip", 2): None,
+    ("cut/DICOMDIR", 0): "dicom_truncated",
     ("sent.dcm", 1): None,
     ("sent.dcm", 3): "dicom_not_part10",
     ("sent.dcm", 4): None,
@@ -102,6 +109,7 @@ def files(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Data
     folder = tmp_path_factory.mktemp("landing")
     rows = []
     for name, data in {**LANDED, "changed.dcm": bundled(CT)}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
         digest = "0" * 64 if name == "changed.dcm" else hashlib.sha256(data).hexdigest()
         rows.append(("pacs", "dicom", False, name, str(folder / name), len(data), digest, 1))
@@ -118,8 +126,20 @@ def test_every_file_meets_its_fate(objects: dict[tuple[str, int], Row]) -> None:
     assert {place: row["reason_code"] for place, row in objects.items()} == EXPECTED
 
 
-def test_a_directory_of_objects_is_no_object(objects: dict[tuple[str, int], Row]) -> None:
-    assert not [place for place in objects if place[0] == "DICOMDIR"]
+def test_a_directory_of_objects_is_no_object_but_tells_of_them(objects: dict[tuple[str, int], Row]) -> None:
+    plain, zipped_one = objects["DICOMDIR", 0], objects["medium.zip", 1]
+    assert (plain["sop_instance_uid"], plain["header_json"], plain["has_pixels"]) == (None, None, None)
+    assert plain["references_json"] == zipped_one["references_json"]
+    told = json.loads(plain["references_json"])
+    assert len(told) == 31
+    assert told[0] == {
+        "file": "77654033/CR1/6154", "sop_instance_uid": "1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.11",
+        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1", "patient_key": "77654033", "modality": "CR",
+        "study_uid": "1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.1",
+        "series_uid": "1.3.6.1.4.1.5962.1.1.0.0.0.1196527414.5534.0.10",
+    }  # fmt: skip
+    assert {t["patient_key"] for t in told} == {"77654033", "98890234"}
+    assert [place for place, row in objects.items() if row["references_json"] is not None] == [("DICOMDIR", 0), ("medium.zip", 1)]
 
 
 def test_a_kept_object_says_what_it_is(objects: dict[tuple[str, int], Row]) -> None:
@@ -151,8 +171,11 @@ def test_kept_rows_have_the_promised_columns(files: DataFrame) -> None:
     made = {f.name: f.dataType for f in read_objects(files).schema}
     want = {f.name: f.dataType for f in promise("bronze.dicom_object").schema}
     assert {n: t for n, t in want.items() if n not in ("run_id", "ingested_at")} == {
-        n: t for n, t in made.items() if n not in ("reason_code", "detail", "raw")
+        n: t for n, t in made.items() if n not in ("reason_code", "detail", "raw", "references_json")
     }
+    index = {f.name: f.dataType for f in with_count(read_objects(files)).schema}
+    for column in promise("bronze.dicom_directory").schema:
+        assert column.name in ("run_id", "ingested_at") or index[column.name] == column.dataType
 
 
 def test_partitioning_and_order_change_nothing(

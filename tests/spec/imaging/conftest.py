@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import DataElement
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
@@ -20,7 +22,7 @@ KEPT = StructType([*STANDS, *PAYLOAD])
 
 @pytest.fixture(scope="session")
 def bronze(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataFrame]:
-    """A function from changes (keyword → value, per object) to rows of bronze.dicom_object."""
+    """A function from changes (keyword → value, per object; or `file`: a path) to rows of bronze.dicom_object."""
     folder = tmp_path_factory.mktemp("objects")
 
     def rows(*objects: dict[str, Any]) -> DataFrame:
@@ -28,7 +30,8 @@ def bronze(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Cal
         for number, changes in enumerate(objects):
             batch, source = changes.pop("batch", 1), changes.pop("source", "pacs")
             path = folder / f"{number}"
-            path.write_bytes(slice_with(number, changes))
+            whole = changes.pop("file", None)
+            path.write_bytes(Path(whole).read_bytes() if whole else slice_with(number, changes))
             file = {
                 "source": source, "source_table": "dicom", "file": f"{number:04}", "uri": str(path),
                 "batch": batch, "size_bytes": 1, "file_sha256": None,
@@ -43,7 +46,7 @@ def bronze(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 
 def slice_with(number: int, changes: dict[str, Any]) -> bytes:
-    """A small CT object with the elements of `changes`; None takes an element away."""
+    """A small CT object with the elements of `changes`; None takes an element away, a whole element is taken as it is."""
     ct = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     ct.Rows = ct.Columns = 2
     ct.PixelData = bytes(8)
@@ -52,6 +55,8 @@ def slice_with(number: int, changes: dict[str, Any]) -> bytes:
     for keyword, value in changes.items():
         if value is None:
             delattr(ct, keyword)
+        elif isinstance(value, DataElement):
+            ct.add(value)
         else:
             setattr(ct, keyword, value)
     buffer = io.BytesIO()

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, Row
 
 from medlake.clean.image_occurrence import stage_series
 from medlake.clean.imaging_instance import stage_instances, with_burned_in_risk
@@ -16,8 +16,10 @@ from medlake.clean.imaging_study import stage_studies
 from medlake.grammar.contract import promise
 
 SC, US = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.6.1"
-GIVEN_BY_ENGINE = {"person_id", "visit_occurrence_id", "image_occurrence_id"}
-GIVEN_TO_ENGINE = {"_record", "person_source_value", "visit_source_value"}
+GIVEN_BY_ENGINE = {
+    "person_id", "visit_occurrence_id", "image_occurrence_id", "visit_link_rule", "procedure_occurrence_id", "procedure_link_rule",
+}  # fmt: skip
+GIVEN_TO_ENGINE = {"_record", "person_source_value"}
 
 
 def group(**macros: Dataset) -> Dataset:
@@ -78,12 +80,8 @@ def instances(objects: DataFrame) -> dict[str, Row]:
 
 
 @pytest.fixture(scope="module")
-def studies(objects: DataFrame, spark: SparkSession) -> dict[str, Row]:
-    links = spark.createDataFrame(
-        [("urn:oid:5.5", "A", "visit-2"), ("5.5", "A", "visit-1"), ("99", "A", "visit-9")],
-        "study_uid string, person_source_value string, visit_source_value string",
-    )
-    return {row["study_uid"]: row for row in stage_studies(objects, links).collect()}
+def studies(objects: DataFrame) -> dict[str, Row]:
+    return {row["study_uid"]: row for row in stage_studies(objects).collect()}
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +130,10 @@ def test_a_word_that_may_be_a_name_is_not_taken_for_a_term(instances: dict[str, 
     assert instances["1.2.3.8"]["sop_class_uid"] is None
 
 
-def test_a_study_gathers_its_series_and_its_visit(studies: dict[str, Row]) -> None:
+def test_a_study_gathers_its_series(studies: dict[str, Row]) -> None:
     row = studies["5.5"]
     assert (row["n_series"], row["n_instances"], row["modalities"]) == (2, 3, ["CT", "SR"])
-    assert row["visit_source_value"] == "visit-1"
     assert (row["person_source_value"], "person_conflict" in row["qc"]) == ("B", True)
-    assert studies["7.7"]["visit_source_value"] is None
 
 
 def test_times_are_utc_and_an_impossible_day_is_flagged(studies: dict[str, Row]) -> None:
