@@ -127,9 +127,10 @@ class FrequentItemsets(
             raise ConfigError(f"keep must be one of {', '.join(KEPT)}, not {keep}")
         baskets = counting.baskets_of(dataset, self.getOrDefault(self.itemsCol))
         itemsets, n_baskets = mined(baskets, self)
-        kept = {"all": lambda: itemsets, "closed": lambda: closed(itemsets), "maximal": lambda: maximal(itemsets)}
-        model = FrequentItemsetsModel(kept[keep]().localCheckpoint(), n_baskets)
-        return self._copyValues(model.setParent(self))  # type: ignore[attr-defined, no-any-return]
+        if keep != "all":
+            itemsets = (closed if keep == "closed" else maximal)(itemsets).localCheckpoint()
+        model = FrequentItemsetsModel(itemsets, n_baskets)
+        return self._copyValues(model)
 
 
 def mined(baskets: DataFrame, choices: BasketParams) -> tuple[DataFrame, int]:

@@ -119,7 +119,7 @@ class AssociationRules(
         self._checked()
         itemsets, n = mined(counting.baskets_of(dataset, self.getOrDefault(self.itemsCol)), self)
         model = AssociationRulesModel(itemsets, self.rules(itemsets, n).localCheckpoint(), n)
-        return self._copyValues(model.setParent(self))  # type: ignore[attr-defined, no-any-return]
+        return self._copyValues(model)
 
 
 def split(itemsets: DataFrame, largest: int) -> DataFrame:

@@ -125,7 +125,7 @@ class SequencePatterns(
         finally:
             all_events.unpersist()
         model = SequencePatternsModel(patterns, ordered, n)
-        return self._copyValues(model.setParent(self))  # type: ignore[attr-defined, no-any-return]
+        return self._copyValues(model)
 
     def _limits(self) -> Limits:
         """The limits of time.
