@@ -50,6 +50,7 @@ class Associate(_Section):
     max_length: int = Field(ge=2)
     max_steps: int = Field(ge=2)
     window_days: int = Field(ge=0)
+    roll_up: bool
 
 
 class Train(_Section):

@@ -47,7 +47,7 @@ class TablesWriter(MLWriter):
         super().__init__()
         self.instance = instance
 
-    def saveImpl(self, path: str) -> None:  # noqa: N802: MLWriter's own name
+    def saveImpl(self, path: str) -> None:
         tables = self.instance._tables()
         extra = {FACTS: self.instance._facts(), "tables": sorted(tables)}
         for name, table in tables.items():

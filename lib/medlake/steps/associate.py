@@ -17,6 +17,7 @@ from medlake.mining.association import (
     sequence_pattern,
 )
 from medlake.ml import AssociationRules, FrequentItemsets, SequencePatterns
+from medlake.ml.hierarchy import rolled_up
 from medlake.ml.strata import by_stratum
 from medlake.steps.context import Context
 
@@ -32,9 +33,12 @@ def run(ctx: Context) -> Counts:
     What fewer patients than `privacy.small_count` share could not be published and is not looked for: in a
     small lake, where a few patients share most of their codes, there are millions of such itemsets.
     """
-    basket = ctx.lake.read("gold.basket").localCheckpoint()
     told = events(ctx.lake.read("silver.condition_occurrence"), ctx.lake.read("silver.drug_exposure"))
-    told = told.localCheckpoint()
+    if ctx.settings.associate.roll_up:
+        told = told.withColumn("item", rolled_up(F.col("item"))).localCheckpoint()
+        basket = baskets_of(told, "person_id").localCheckpoint()
+    else:
+        told, basket = told.localCheckpoint(), ctx.lake.read("gold.basket").localCheckpoint()
     if ctx.settings.privacy.small_count > basket.count():
         ctx.say("associate: there are too few patients for rules")
         for name in TABLES:
