@@ -20,7 +20,7 @@ LIB = ROOT / "lib" / "medlake"
 
 ROOMS = (
     "sources", "privacy", "link", "clean", "imaging", "features",
-    "mining", "models", "evaluate", "explain", "report", "standards", "ml",
+    "ml", "mining", "models", "evaluate", "explain", "report", "standards",
 )  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "grammar": {"grammar"},
