@@ -53,7 +53,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("longest", [0, 1, 2, 3])
 def test_the_kernel_mines_what_counting_by_hand_finds(way: str, longest: int) -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(BASKETS, st.integers(1, 12))
     def check(baskets: list[frozenset[int]], least: int) -> None:
         assert by_kernel(block_of(baskets), least, longest) == by_hand(baskets, least, longest)
@@ -64,7 +64,7 @@ def test_the_kernel_mines_what_counting_by_hand_finds(way: str, longest: int) ->
 def test_the_kernel_counts_any_candidates(way: str) -> None:
     candidates = [np.array(list(itertools.combinations(range(8), size)), dtype=np.int32) for size in (2, 3, 5)]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(BASKETS)
     def check(baskets: list[frozenset[int]]) -> None:
         for some, counts in zip(candidates, counted(block_of(baskets), candidates), strict=True):
