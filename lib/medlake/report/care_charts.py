@@ -102,7 +102,7 @@ def _column(
     axes: Axes, rows: Sequence[tuple[str, Sequence[int]]], x: float, side: str, scale: float
 ) -> dict[str, float]:
     """Bars with their names; gives where the first flow of each name starts."""
-    y, starts = GAP, {}
+    y, starts = GAP, dict[str, float]()
     for name, counts in rows:
         tall = sum(counts) * scale
         starts[name] = y

@@ -39,8 +39,7 @@ def test_itemsets_equal_brute_force(spark, name):
     assert found(model) == itemsets(baskets, support)
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
-@pytest.mark.parametrize("blocks", [1, 2, 5])
+@pytest.mark.parametrize(("partitions", "blocks"), [(1, 1), (3, 2), (7, 5)])
 def test_blocks_and_partitions_change_nothing(spark, monkeypatch, partitions, blocks):
     """Small blocks make candidates that are frequent in one block alone, and itemsets that one block misses."""
     baskets = baskets_of_chance(150, 9, 0.3, 11)
