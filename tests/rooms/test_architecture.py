@@ -20,12 +20,13 @@ LIB = ROOT / "lib" / "medlake"
 
 ROOMS = (
     "sources", "privacy", "link", "clean", "imaging", "features",
-    "mining", "models", "evaluate", "explain", "report", "standards",
+    "ml", "mining", "models", "evaluate", "explain", "report", "standards",
 )  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "grammar": {"grammar"},
     "doors": {"doors", "grammar", "medlake"},  # the package itself: its version
     **{room: {room, "grammar"} for room in ROOMS},
+    "mining": {"mining", "ml", "grammar"},
     "evaluate": {"evaluate", "models", "grammar"},
     "explain": {"explain", "models", "grammar"},
     "steps": {"steps", "doors", "grammar", *ROOMS},
@@ -44,7 +45,12 @@ ACTIONS = {
 NO_FRAMES = {"F", "np", "pa", "pc"}  # F.first is a column, np.take an array
 # Fitting a model runs Spark jobs by nature. Such a module says so in its docstring and stands here with what it calls.
 FITTING = {
-    "mining/fitting.py": ({"fit", "first", "localCheckpoint"}, "K-means, PCA and FP-growth: centres and loadings"),
+    "mining/fitting.py": ({"fit", "first", "localCheckpoint"}, "K-means and PCA: centres and loadings"),
+    "ml/counting.py": ({"first", "localCheckpoint", "toArrow"}, "baskets: numbers, frequent items and undecided candidates"),
+    "ml/itemsets.py": ({"fit", "localCheckpoint"}, "frequent itemsets, MLlib's FP-growth as a reference"),
+    "ml/rules.py": ({"localCheckpoint"}, "rules of a fitted model"),
+    "ml/strata.py": ({"localCheckpoint"}, "rules times levels"),
+    "ml/sequences.py": ({"first", "localCheckpoint", "toArrow"}, "sequences: a number, and the candidates"),
     "models/fitting.py": ({"fit", "collect", "localCheckpoint"}, "classifiers: parameters and one count per fold"),
     "models/preparation.py": ({"first"}, "an Estimator's _fit: one mean and one spread per feature"),
 }

@@ -52,8 +52,11 @@ class Cluster(_Section):
 class Associate(_Section):
     min_support: float = Field(gt=0, le=1)
     min_confidence: float = Field(gt=0, le=1)
-    max_items_per_basket: int = Field(ge=2)
+    max_items_per_basket: int = Field(ge=0)
     max_length: int = Field(ge=2)
+    max_steps: int = Field(ge=2)
+    window_days: int = Field(ge=0)
+    roll_up: bool
 
 
 class Train(_Section):

@@ -1,4 +1,4 @@
-"""K-means and FP-growth of MLlib. Fitting runs Spark jobs: this is the one place of the room that does.
+"""K-means of MLlib. Fitting runs Spark jobs: this is the one place of the room that does.
 
 Only centres, loadings and figures of merit reach the driver, never rows. Points are kept by local
 checkpoints, not by caches, which would drag their whole plan into every fit; a lost executor fails the step,
@@ -14,7 +14,6 @@ import numpy as np
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.feature import PCA
-from pyspark.ml.fpm import FPGrowth
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -123,8 +122,3 @@ def _assignment(points: DataFrame, model: KMeansModel) -> DataFrame:
 
 def _sum(values: Column) -> Column:
     return F.aggregate(values, F.lit(0.0), lambda total, v: total + v)
-
-
-def frequent_itemsets(capped: DataFrame, *, min_support: float) -> DataFrame:
-    """items array<string>, freq: the itemsets of at least `min_support` of the baskets (MLlib FP-growth)."""
-    return FPGrowth(itemsCol="items", minSupport=min_support, minConfidence=1.0).fit(capped).freqItemsets

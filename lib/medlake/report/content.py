@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from medlake.report.care import Care, Rule
+
 
 @dataclass(frozen=True)
 class Night:
@@ -134,39 +136,6 @@ class Groups:
     silhouette: float | None = None
     stability: float | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """People with all of `if_names` also have `then_names`; with `is_bound` the figures are lower bounds."""
-
-    if_names: tuple[str, ...]
-    then_names: tuple[str, ...]
-    n_if: int
-    n_both: int
-    n_then: int
-    n_all: int
-    is_bound: bool
-
-    @property
-    def support(self) -> float:
-        """Share of everybody that has both sides."""
-        return self.n_both / self.n_all
-
-    @property
-    def confidence(self) -> float:
-        """Share of those with the first side that also have the second."""
-        return self.n_both / self.n_if
-
-    @property
-    def expected(self) -> float:
-        """Share of everybody that has the second side."""
-        return self.n_then / self.n_all
-
-    @property
-    def lift(self) -> float:
-        """Confidence over the share expected."""
-        return self.confidence / self.expected
 
 
 @dataclass(frozen=True)
@@ -309,6 +278,7 @@ class PageContent:
     thumbnails: tuple[Thumbnail, ...] = ()
     groups: Groups = field(default_factory=Groups)
     rules: tuple[Rule, ...] = ()
+    care: Care = field(default_factory=Care)
     tasks: tuple[Task, ...] = ()
     intake: tuple[Intake, ...] = ()
     set_aside: tuple[SetAside, ...] = ()

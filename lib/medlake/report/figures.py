@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from medlake.report import charts, findings, model_charts, words
+from medlake.report import care_charts, charts, findings, model_charts, words
+from medlake.report.care import Rule
 from medlake.report.charts import Row, Segment
-from medlake.report.content import Group, Named, PageContent, Rule, Task
+from medlake.report.content import Group, Named, PageContent, Task
 from medlake.report.svg import ORANGE, SERIES
 from medlake.report.words import number, people, percent
 
@@ -41,6 +42,8 @@ class Figures:
     groups: Markup | None
     differences: tuple[Markup | None, ...]
     rules: tuple[Markup, ...]
+    network: Markup | None
+    flows: Markup | None
     tasks: tuple[TaskFigures, ...]
     intake: Markup | None
     set_aside: Markup | None
@@ -62,6 +65,8 @@ def of(content: PageContent) -> Figures:
         groups=_groups(content),
         differences=tuple(_differences(content, group) for group in content.groups.groups),
         rules=tuple(_rule(rule) for rule in content.rules),
+        network=care_charts.network(content.care),
+        flows=care_charts.flows(content.care, small_count=content.night.small_count),
         tasks=tuple(_task(content, task) for task in content.tasks),
         intake=_intake(content),
         set_aside=_set_aside(content),

@@ -241,10 +241,10 @@ def strongest_rules(
         .where(F.col("position") <= top)
         .drop("items", "nth", "lift", "findings", "is_finding")
     )
-    return _named(best, item_name)
+    return named(best, item_name)
 
 
-def _named(rules: DataFrame, item_name: DataFrame) -> DataFrame:
+def named(rules: DataFrame, item_name: DataFrame) -> DataFrame:
     """Antecedent and consequent as if_names and then_names; an item without a name stands for itself."""
     kept = [name for name in rules.columns if name not in ("antecedent", "consequent")]
     sides = F.concat(

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from medlake.report import vocabulary
-from medlake.report.content import Difference, Metric, Reason, Rule, Subgroup
+from medlake.report.care import Rule
+from medlake.report.content import Difference, Metric, Reason, Subgroup
 
 NBSP = "\u00a0"
 _SEMANTIC_TAG = re.compile(

@@ -17,7 +17,8 @@ from medlake.privacy.disclosure import (
     is_safe_part,
     suppress_small_cells,
 )
-from medlake.report import tables
+from medlake.report import care_tables, tables
+from medlake.report.care import Care, Follow, Link, Rule
 from medlake.report.content import (
     AgeSex,
     Difference,
@@ -26,7 +27,6 @@ from medlake.report.content import (
     Groups,
     Modality,
     Named,
-    Rule,
     TableQuality,
     Thumbnail,
     YearCount,
@@ -51,6 +51,7 @@ def people(ctx: Context) -> dict[str, Any]:
                 lambda: _images(ctx, silver["silver.image_occurrence"], small),
                 lambda: {"groups": _groups(ctx, small)},
                 lambda: {"rules": _rules(ctx, small)},
+                lambda: {"care": _care(ctx, small)},
             ]
         )
     finally:
@@ -170,4 +171,24 @@ def _rules(ctx: Context, small: int) -> tuple[Rule, ...]:
     return tuple(
         Rule(tuple(row["if_names"]), tuple(row["then_names"]), **{name: row[name] for name in numbers})
         for row in named.collect()
+    )
+
+
+def _care(ctx: Context, small: int) -> Care:
+    """The comorbidity network and the frequent sequences; a number of few people is not shown."""
+    item_name = ctx.lake.read("ref.item_name")
+    links = care_tables.link_counts(ctx.lake.read("gold.comorbidity_edge"), item_name)
+    safe_links = bound_rule_counts(links, "n_if", "n_both", "n_then", "n_all", minimum=small)
+    follows = care_tables.follow_counts(ctx.lake.read("gold.sequence_pattern"), item_name)
+    safe = hide_small_counts(follows.where(F.col("n") >= small), "n_reverse", minimum=small).drop("n_reverse_mark")
+    numbers, counts = ("n_both", "lift", "is_bound"), ("n", "n_reverse", "median_days")
+    return Care(
+        tuple(
+            Link(r["first"], r["second"], **{name: r[name] for name in numbers})
+            for r in care_tables.strongest_links(safe_links, item_name).orderBy("position").collect()
+        ),
+        tuple(
+            Follow(r["first"], r["then"], **{name: r[name] for name in counts})
+            for r in care_tables.frequent_follows(safe, item_name).orderBy("position").collect()
+        ),
     )

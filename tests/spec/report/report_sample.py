@@ -6,6 +6,7 @@ import math
 import struct
 import zlib
 
+from medlake.report.care import Care, Follow, Link, Rule
 from medlake.report.content import (
     AgeSex,
     Change,
@@ -21,7 +22,6 @@ from medlake.report.content import (
     Night,
     PageContent,
     Reason,
-    Rule,
     SetAside,
     StepRun,
     Subgroup,
@@ -256,6 +256,19 @@ def rich() -> PageContent:
                 True,
             ),
             Rule(("Viral sinusitis (disorder)",), ("Acute bronchitis (disorder)",), 64, 37, 41, 130, False),
+        ),
+        care=Care(
+            links=(
+                Link("Prediabetes", "Anemia (disorder)", 33, 3.4, True),
+                Link("Essential hypertension (disorder)", HOSTILE, 29, 2.1, False),
+                Link("Essential hypertension (disorder)", "Prediabetes", 21, 1.4, False),
+                Link("Viral sinusitis (disorder)", "Acute bronchitis (disorder)", 37, 1.2, False),
+            ),
+            follows=(
+                Follow("Viral sinusitis (disorder)", "Acute bronchitis (disorder)", 31, 12, 210),
+                Follow("Essential hypertension (disorder)", "Hydrochlorothiazide 25 MG Oral Tablet", 24, None, 1),
+                Follow("Viral sinusitis (disorder)", HOSTILE, 13, None, 90),
+            ),
         ),
         tasks=(
             _task(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from medlake.report import findings, words
-from medlake.report.content import Difference, Metric, Rule
+from medlake.report.care import Rule
+from medlake.report.content import Difference, Metric
 
 NBSP = "\u00a0"
 
