@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from data_sets import DATA_SETS, DataSet
-from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 from sklearn.cluster import DBSCAN as OneMachine  # noqa: N811
-from sklearn.metrics import adjusted_rand_score
 
-from medlake.ml import DBSCAN, DBSCANModel
-from medlake.ml.components import components
+from medlake.ml import DBSCAN
 
 NAMES = {"manhattan": "cityblock"}
 
@@ -64,3 +63,94 @@ def test_any_number_of_partitions_and_cells_gives_the_same_labels(spark, name):
         answers.append(_answers(model.transform(frame)))
     assert len({a[0].tobytes() + a[1].tobytes() for a in answers}) == 1
     _assert_same_as_scikit_learn(data, *answers[0])
+
+
+def test_dense_cells_are_worked_out_without_listing_pairs(spark, monkeypatch):
+    """The other way of a cell, exact too; here it is taken everywhere."""
+    data = DATA_SETS["one dense blob"]()
+    model = _without_pairs(monkeypatch, data).fit(_frame(spark, data.points))
+    _assert_same_as_scikit_learn(data, *_answers(model.transform(_frame(spark, data.points))))
+
+
+def _without_pairs(monkeypatch: pytest.MonkeyPatch, data: DataSet) -> DBSCAN:
+    estimator = DBSCAN(eps=data.eps, minSamples=data.min_samples, metric=data.metric, maxCellPoints=300)
+    rule = estimator._rule
+    monkeypatch.setattr(estimator, "_rule", lambda width: replace(rule(width), pairs_at_once=0))
+    return estimator
+
+
+@pytest.mark.parametrize("in_one_task", [0, 10**6])
+def test_connected_components_of_chains_rings_and_stars(spark, in_one_task):
+    draw = np.random.default_rng(7)
+    chain = [(i, i + 1) for i in range(100)]
+    pairs = [*chain, *((200 + int(a), 200 + int(b)) for a, b in draw.integers(0, 60, (45, 2)) if a != b), (900, 800)]
+    edges = spark.createDataFrame([pairs[i] for i in draw.permutation(len(pairs))], "a bigint, b bigint").repartition(3)
+    root = {r["node"]: r["root"] for r in components(edges, in_one_task=in_one_task).collect()}
+    graph = coo_array((np.ones(len(pairs)), tuple(np.array(pairs).T)), shape=(901, 901))
+    label = connected_components(graph, directed=False)[1]
+    nodes = sorted({n for pair in pairs for n in pair})
+    assert root == {n: first for n in nodes if (first := min(m for m in nodes if label[m] == label[n])) != n}
+
+
+def test_a_saved_model_in_a_pipeline_labels_as_before_and_new_rows_too(spark, tmp_path):
+    rows = [(0.0, 0.0), (0.1, 0.0), (0.0, 0.1), (9.0, 9.0), (9.1, 9.0), (9.0, 9.1), (9.1, 9.1), (5.0, 5.0)]
+    frame = spark.createDataFrame(rows, "x double, y double")
+    stages = [VectorAssembler(inputCols=["x", "y"], outputCol="features"), DBSCAN(eps=0.2, minSamples=3)]
+    fitted = Pipeline(stages=stages).fit(frame)
+    fitted.write().overwrite().save(str(tmp_path / "model"))
+    loaded = PipelineModel.load(str(tmp_path / "model"))
+    new = spark.createDataFrame([*rows, (9.25, 9.0), (0.0, 0.2), (None, 1.0)], "x double, y double")
+    new = VectorAssembler(inputCols=["x", "y"], outputCol="features", handleInvalid="keep").transform(new)
+    answers = loaded.stages[1].transform(new)
+    assert answers.columns == ["x", "y", "features", "cluster", "isCore"]
+    assert_rows(answers, """
+        x    | y   | cluster | isCore
+        0.0  | 0.0 | 1       | true
+        0.1  | 0.0 | 1       | true
+        0.0  | 0.1 | 1       | true
+        9.0  | 9.0 | 0       | true
+        9.1  | 9.0 | 0       | true
+        9.0  | 9.1 | 0       | true
+        9.1  | 9.1 | 0       | true
+        5.0  | 5.0 | -1      | false
+        9.25 | 9.0 | 0       | false
+        0.0  | 0.2 | 1       | false
+        null | 1.0 | null    | null
+    """)  # fmt: skip
+    assert isinstance(loaded.stages[1], DBSCANModel)
+    assert_rows(loaded.stages[1].clusters, """
+        cluster | n_core
+        0       | 4
+        1       | 3
+    """)  # fmt: skip
+    assert loaded.stages[1].corePoints.count() == 7
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"eps": 0.0}, "eps is 0.0"),
+        ({"eps": float("nan")}, "eps is nan"),
+        ({"minSamples": 0.5}, "minSamples is 0.5"),
+        ({"metric": "taste"}, "metric is 'taste'; it can be euclidean"),
+    ],
+)
+def test_params_that_make_no_sense_are_refused(spark, params, told):
+    with pytest.raises(ValueError, match=told):
+        DBSCAN(**params).fit(_frame(spark, np.zeros((2, 2))))
+
+
+def test_rows_that_cannot_be_placed_are_refused_at_fit_by_their_number(spark):
+    rows = [(0, [1.0, 2.0]), (1, None), (2, [1.0, float("nan")]), (3, [1.0]), (4, [1.0, None])]
+    frame = spark.createDataFrame(rows, "id bigint, features array<double>").coalesce(1)
+    with pytest.raises(ValueError, match="4 of 5 rows have features that are null"):
+        DBSCAN().fit(frame)
+    with pytest.raises(ValueError, match="there are no rows to fit"):
+        DBSCAN().fit(frame.where("id > 9"))
+
+
+def test_vectors_and_sparse_vectors_are_points_too(spark):
+    rows = [(0, Vectors.dense(0.0, 0.0)), (1, Vectors.sparse(2, {1: 0.1})), (2, Vectors.dense(5.0, 5.0))]
+    frame = spark.createDataFrame(rows, ["id", "features"])
+    label, is_core = _answers(DBSCAN(eps=0.2, minSamples=2).fit(frame).transform(frame))
+    assert label.tolist() == [0, 0, -1] and is_core.tolist() == [True, True, False]
