@@ -119,7 +119,8 @@ def indices(blocks: DataFrame, fitted: Fitted) -> tuple[float, float, float]:
         member = np.zeros((k, len(points)))
         member[label, np.arange(len(points))] = weight
         here = points - middle
-        return member @ np.c_[here, np.ones(len(points)), (here**2).sum(axis=1), np.sqrt(square)]
+        sums: Floats = member @ np.c_[here, np.ones(len(points)), (here**2).sum(axis=1), np.sqrt(square)]
+        return sums
 
     total = summed(blocks, width, gather).reshape(k, width + 3)
     mass = np.maximum(total[:, width], 1e-300)

@@ -7,13 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from data_sets import DATA_SETS, DataSet
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import VectorAssembler
+from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
-from sklearn.cluster import DBSCAN as OneMachine  # noqa: N811
+from sklearn import cluster as one_machine
 
-from medlake.ml import DBSCAN
+from medlake.ml import DBSCAN, DBSCANModel
+from medlake.ml.components import components
+from tables import assert_rows
 
 NAMES = {"manhattan": "cityblock"}
 
@@ -29,7 +34,7 @@ def _answers(transformed: DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _assert_same_as_scikit_learn(data: DataSet, label: np.ndarray, is_core: np.ndarray) -> None:
-    want = OneMachine(eps=data.eps, min_samples=data.min_samples, metric=data.metric).fit(data.points)
+    want = one_machine.DBSCAN(eps=data.eps, min_samples=data.min_samples, metric=data.metric).fit(data.points)
     core = np.zeros(len(data.points), dtype=bool)
     core[want.core_sample_indices_] = True
     assert (is_core == core).all(), f"{(is_core != core).sum()} of {len(core)} are core in one only"
@@ -56,12 +61,14 @@ def test_core_groups_and_noise_are_those_of_scikit_learn(spark, name):
 
 @pytest.mark.parametrize("name", ["chains", "blobs, 20-D", "duplicates"])
 def test_any_number_of_partitions_and_cells_gives_the_same_labels(spark, name):
-    data, answers = DATA_SETS[name](), []
+    data, answers, n_cells = DATA_SETS[name](), [], []
     for n_partitions, most in ((1, 10**6), (2, 1000), (7, 200), (32, 40)):
         frame = _frame(spark, data.points, n_partitions)
         model = DBSCAN(eps=data.eps, minSamples=data.min_samples, metric=data.metric, maxCellPoints=most).fit(frame)
         answers.append(_answers(model.transform(frame)))
+        n_cells.append(model._cells.n)
     assert len({a[0].tobytes() + a[1].tobytes() for a in answers}) == 1
+    assert n_cells[0] == 1 and n_cells[-1] >= 4, "the cells were not cut: this shows nothing"
     _assert_same_as_scikit_learn(data, *answers[0])
 
 
