@@ -1,4 +1,4 @@
-"""Clustering features: what a CF-tree keeps of its points, made by scikit-learn's tree in bounded memory. NumPy only, no Spark job.
+"""Clustering features: what a CF-tree keeps of its points, made by scikit-learn's tree. NumPy only, no Spark job.
 
 A feature is (mass, sum of the points, sum of their squared lengths): features of disjoint points add up, so
 trees of partitions can be merged. Source: Zhang, Ramakrishnan, Livny 1996.
