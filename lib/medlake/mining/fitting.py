@@ -1,8 +1,8 @@
 """K-means of medlake.ml, PCA and FP-growth of MLlib. Fitting runs Spark jobs: the one place of the room that does.
 
-Centres, loadings, figures of merit and a sample of bounded size reach the driver, never all rows. Points are kept by local
-checkpoints, not by caches, which would drag their whole plan into every fit; a lost executor fails the step,
-which is then tried again.
+Centres, loadings, figures of merit and a sample of bounded size reach the driver, never all rows. Points are kept
+by local checkpoints, not by caches, which would drag their whole plan into every fit; a lost executor fails the
+step, which is then tried again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What sets a group of patients apart: its features and its codes, with effect sizes and adjusted p values. All lazy."""
+"""What sets a group of patients apart: features and codes, effect sizes and adjusted p values. All lazy."""
 
 from __future__ import annotations
 
