@@ -52,6 +52,8 @@ FITTING = {
     "ml/kmeans.py": ({"localCheckpoint"}, "K-means: rows in blocks"),
     "ml/cf_tree.py": ({"fit"}, "scikit-learn's, on arrays"),
     "ml/birch.py": ({"toArrow"}, "at most maxSubclusters subclusters"),
+    "ml/k_distance.py": ({"toArrow"}, "k distances of a bounded sample, one row per partition"),
+    "ml/mixed.py": ({"first", "collect"}, "means, spreads and the shares of at most maxLevels levels"),
     "ml/choice.py": ({"localCheckpoint", "collect", "fit"}, "figures per k"),
     "mining/fitting.py": ({"fit", "first", "localCheckpoint"}, "K-means, PCA and FP-growth: centres and loadings"),
     "models/fitting.py": ({"fit", "collect", "localCheckpoint"}, "classifiers: parameters and one count per fold"),

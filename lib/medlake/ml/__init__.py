@@ -1,7 +1,25 @@
 """Estimators and models for Spark, in the manner of pyspark.ml: params, fit, transform, save, load. A registry only."""
 
 from medlake.ml.birch import Birch, BirchModel
+from medlake.ml.choice import best_k, tried
 from medlake.ml.dbscan import DBSCAN, DBSCANModel
+from medlake.ml.grouping import grouping
+from medlake.ml.k_distance import k_distances, suggested_eps
 from medlake.ml.kmeans import KMeans, KMeansModel
+from medlake.ml.mixed import MixedEncoder, MixedEncoderModel
 
-__all__ = ["DBSCAN", "Birch", "BirchModel", "DBSCANModel", "KMeans", "KMeansModel"]
+__all__ = [
+    "DBSCAN",
+    "Birch",
+    "BirchModel",
+    "DBSCANModel",
+    "KMeans",
+    "KMeansModel",
+    "MixedEncoder",
+    "MixedEncoderModel",
+    "best_k",
+    "grouping",
+    "k_distances",
+    "suggested_eps",
+    "tried",
+]
