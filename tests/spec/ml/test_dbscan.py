@@ -16,8 +16,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 from sklearn import cluster as one_machine
 
-from medlake.ml import DBSCAN, DBSCANModel
+from medlake.ml import DBSCAN, DBSCANModel, k_distances, suggested_eps
 from medlake.ml.components import components
+from medlake.ml.k_distance import knee
 from tables import assert_rows
 
 NAMES = {"manhattan": "cityblock"}
@@ -161,3 +162,15 @@ def test_vectors_and_sparse_vectors_are_points_too(spark):
     frame = spark.createDataFrame(rows, ["id", "features"])
     label, is_core = _answers(DBSCAN(eps=0.2, minSamples=2).fit(frame).transform(frame))
     assert label.tolist() == [0, 0, -1] and is_core.tolist() == [True, True, False]
+
+
+def test_distances_to_the_kth_neighbour_and_their_knee(spark):
+    data = DATA_SETS["moons"]()
+    found = k_distances(_frame(spark, data.points, 3), k=6, n_asked=200, seed=2)
+    want = np.sort(np.partition(cdist(data.points, data.points), 5, axis=1)[:, 5])
+    assert len(found) == 200 and (np.diff(found) >= 0).all()
+    assert np.isin(found.round(12), want.round(12)).all()
+    eps = suggested_eps(_frame(spark, data.points), min_samples=6)
+    assert want[len(want) // 2] < eps < want[-1]
+    assert knee([1.0, 1.1, 1.2, 1.3, 9.0]) == 1.3
+    assert knee([1.0, 5.0, 5.0]) == 5.0
