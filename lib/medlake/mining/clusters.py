@@ -1,4 +1,4 @@
-"""Patient groups: vectors, agreement of groupings, choice of k, and what sets a group apart. All lazy."""
+"""Patient groups: vectors, choice of k, numbers that stay from night to night, and who moved. All lazy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 DECIMALS = 9  # sums over partitions differ in the last bits from run to run; what is kept does not
-SAME = 0.05  # standard deviations below which a group's mean is called the same as the others'
 
 
 def standardised(matrix: DataFrame) -> DataFrame:
