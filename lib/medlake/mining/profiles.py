@@ -115,15 +115,13 @@ def _fisher(*columns: str) -> Column:
     return tail
 
 
-def over_represented(
-    n: pd.Series[int], n_group: pd.Series[int], n_item: pd.Series[int], n_all: pd.Series[int]
-) -> pd.Series[float]:
+def over_represented(n: pd.Series, n_group: pd.Series, n_item: pd.Series, n_all: pd.Series) -> pd.Series:
     """One-sided p of Fisher's exact test: at least n of the group have the item, by chance."""
     drawn = (s.to_numpy(dtype=np.int64) for s in (n_all, n_group, n_item))
     return pd.Series(hypergeom.sf(n.to_numpy(dtype=np.int64) - 1, *drawn))
 
 
-def two_sided(t: pd.Series[float], freedom: pd.Series[float]) -> pd.Series[float]:
+def two_sided(t: pd.Series, freedom: pd.Series) -> pd.Series:
     """Two-sided p of Student's t; null where t is."""
     return pd.Series(2 * student.sf(np.abs(t.to_numpy(dtype=float)), freedom.to_numpy(dtype=float)))
 

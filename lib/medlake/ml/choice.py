@@ -71,6 +71,8 @@ def _one(
     begins = [starts(survey.sample, survey.weight, k, n_tried=10, n_kept=2, seed=seed)]
     for resample in resamples:
         drawn = survey.weight * resample.weights(survey.sample)
+        if (drawn > 0).sum() < k:  # of so few distinct points a resample may have fewer than k: it begins as all do
+            drawn = survey.weight
         begins.append(starts(survey.sample, drawn, k, n_tried=3, n_kept=1, seed=seed))
     ends = lloyd(
         blocks, np.concatenate(begins), max_iter=max_iter, tolerance=limit, resamples=[None, None, *resamples]
@@ -84,7 +86,7 @@ def _one(
         k=k, centres=best.centres, inertia=best.inertia, sizes=tuple(round(m) for m in best.mass),
         silhouette=silhouette, davies_bouldin=davies_bouldin, calinski_harabasz=calinski_harabasz,
         agreement=float(np.mean([adjusted_rand_of(c) for c in cells[:-2]])) if n_resamples else 1.0,
-        jaccard=tuple(np.mean([best_jaccard(c) for c in cells[:-2]], axis=0)) if n_resamples else (1.0,) * k,
+        jaccard=tuple(np.mean([best_jaccard(c) for c in cells[:-2]], axis=0).tolist()) if n_resamples else (1.0,) * k,
         halves=adjusted_rand_of(of_halves), gap=gap[0], gap_error=gap[1],
     )  # fmt: skip
 

@@ -25,6 +25,8 @@ EDGE = "a bigint, b bigint"
 
 def stars_of(a: Ints, b: Ints) -> tuple[Ints, Ints]:
     """(node, smallest node of its component) for every node but the smallest ones themselves."""
+    if not len(a):
+        return a, b
     nodes, place = np.unique(np.r_[a, b], return_inverse=True)
     links = coo_array((np.ones(len(a), dtype=np.int8), (place[: len(a)], place[len(a) :])), shape=(len(nodes),) * 2)
     n, label = connected_components(links, directed=False)

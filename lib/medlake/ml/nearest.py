@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
 
 from medlake.ml.blocks import Floats, Ints, as_array, matrix_of, pieces
@@ -46,4 +45,4 @@ def with_nearest(
         return pa.array(answer, mask=~sound)
 
     asked: Column = arrow_udf(predict, "int", ArrowUDFType.SCALAR)(as_array(dataset, features))
-    return dataset.withColumn(prediction, F.when(asked.isNotNull(), asked))
+    return dataset.withColumn(prediction, asked)
