@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 from benchmarks.data import SOUTH, SOUTH_ID, TYPES, _sound_lines, renumbered
-
 from medlake.doors import session
 from medlake.doors.settings import Conf
 from medlake.steps.runner import Options, Runner

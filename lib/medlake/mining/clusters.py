@@ -1,4 +1,4 @@
-"""Patient groups: vectors, agreement of groupings, choice of k, and what sets a group apart. All lazy."""
+"""Patient groups: vectors, choice of k, numbers that stay from night to night, and who moved. All lazy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 DECIMALS = 9  # sums over partitions differ in the last bits from run to run; what is kept does not
-SAME = 0.05  # standard deviations below which a group's mean is called the same as the others'
 
 
 def standardised(matrix: DataFrame) -> DataFrame:
@@ -37,42 +36,6 @@ def standardised(matrix: DataFrame) -> DataFrame:
     )
 
 
-def in_half(person: Column, seed: int) -> Column:
-    """0 or 1: the half of the patients that a patient belongs to, by a seeded hash."""
-    return F.pmod(F.xxhash64(F.lit(seed), person), F.lit(2)).cast("int")
-
-
-def adjusted_rand(pairs: DataFrame) -> DataFrame:
-    """One row `adjusted_rand`: how far two groupings `a`, `b` of the same patients agree beyond chance.
-
-    1: the same groups; about 0: chance. Hubert and Arabie 1985. Two groupings with one group each agree: 1.
-    """
-    cells = pairs.groupBy("a", "b").agg(F.count(F.lit(1)).cast("double").alias("n"))
-
-    def choose_two(n: Column) -> Column:
-        return n * (n - 1) / 2
-
-    def within(column: str) -> DataFrame:
-        return (
-            cells.groupBy(column)
-            .agg(F.sum("n").alias("m"))
-            .agg(F.sum(choose_two(F.col("m"))).alias(f"pairs_{column}"))
-        )
-
-    together = cells.agg(F.sum(choose_two(F.col("n"))).alias("together"), F.sum("n").alias("n"))
-    expected = F.col("pairs_a") * F.col("pairs_b") / choose_two(F.col("n"))
-    most = (F.col("pairs_a") + F.col("pairs_b")) / 2
-    return (
-        together.crossJoin(within("a"))
-        .crossJoin(within("b"))
-        .select(
-            F.when(most == expected, 1.0)
-            .otherwise((F.col("together") - expected) / (most - expected))
-            .alias("adjusted_rand")
-        )
-    )
-
-
 @dataclass(frozen=True)
 class Grouping:
     """What is known of one number of groups after it was tried."""
@@ -83,6 +46,10 @@ class Grouping:
     inertia: float
     n_smallest: int
     n_persons: int
+    jaccard: float = 0.0  # of the least stable group
+    agreement: float = 0.0  # with the groups of bootstrap resamples
+    davies_bouldin: float = 0.0
+    calinski_harabasz: float = 0.0
 
 
 def choose(
@@ -131,42 +98,46 @@ def numbered(assigned: DataFrame) -> DataFrame:
     return assigned.join(F.broadcast(order), on="group", how="inner")
 
 
-def profile(matrix: DataFrame, assignment: DataFrame, feature_def: DataFrame) -> DataFrame:
-    """gold.cluster_profile: each feature of each group beside the patients of all other groups.
+def named_as_before(assigned: DataFrame, before: DataFrame) -> DataFrame:
+    """`assigned` with the group numbers of `before` (person_id, cluster) where a group is still there.
 
-    effect_size: difference of the two means over their pooled standard deviation (Austin 2009: 0.1 is small).
+    A group keeps its number if each is the other's best match by patients in common (ties: the lower number).
+    Other groups get the numbers after the largest of before, by size. A number is free again once its group is gone.
     """
-    long = (
-        matrix.select("person_id", F.posexplode("features").alias("position", "value"))
-        .join(assignment.select("person_id", "cluster"), on="person_id", how="inner")
-        .join(F.broadcast(feature_def.select("position", "feature")), on="position", how="inner")
+    both = assigned.select("person_id", "cluster").join(
+        before.select("person_id", F.col("cluster").alias("old")), on="person_id", how="inner"
     )
-    sums = (F.count("value").alias("n"), F.sum("value").alias("s"), F.sum(F.col("value") ** 2).alias("q"))
-    inside = long.groupBy("cluster", "feature").agg(F.count(F.lit(1)).alias("n_persons"), *sums)
-    overall = long.groupBy("feature").agg(
-        *[s.alias(f"all_{name}") for s, name in zip(sums, "nsq", strict=True)]
+    common = both.groupBy("cluster", "old").agg(F.count(F.lit(1)).alias("n"))
+    best_old = Window.partitionBy("cluster").orderBy(F.desc("n"), "old")
+    best_new = Window.partitionBy("old").orderBy(F.desc("n"), "cluster")
+    kept = (
+        common.withColumns({"a": F.row_number().over(best_old), "b": F.row_number().over(best_new)})
+        .where((F.col("a") == 1) & (F.col("b") == 1))
+        .select("cluster", "old")
     )
-    others = {name: F.col(f"all_{name}") - F.col(name) for name in "nsq"}
-    spread = F.sqrt((_variance(F.col("n"), F.col("s"), F.col("q")) + _variance(**others)) / 2)
-    # A spread that is only the rounding of sums is none.
-    effect = F.when(spread > 1e-9, (F.col("s") / F.col("n") - others["s"] / others["n"]) / spread)
+    last = before.agg(F.coalesce(F.max("cluster"), F.lit(0)).alias("last"))
+    fresh = Window.partitionBy(F.col("old").isNull()).orderBy(F.desc("n"), "cluster")
+    names = (
+        assigned.groupBy("cluster")
+        .agg(F.count(F.lit(1)).alias("n"))
+        .join(kept, on="cluster", how="left")
+        .crossJoin(F.broadcast(last))
+        .select("cluster", F.coalesce("old", F.col("last") + F.row_number().over(fresh)).cast("int").alias("name"))
+    )
     return (
-        inside.join(overall, on="feature", how="inner")
-        .withColumns(
-            {
-                "mean": F.round(F.col("s") / F.nullif("n", F.lit(0)), DECIMALS),
-                "overall_mean": F.round(F.col("all_s") / F.nullif("all_n", F.lit(0)), DECIMALS),
-                "effect_size": F.round(F.when((F.col("n") > 1) & (others["n"] > 1), effect), DECIMALS),
-            }
-        )
-        .withColumn("direction", _direction(F.col("effect_size")))
-        .select("cluster", "n_persons", "feature", "mean", "overall_mean", "effect_size", "direction")
+        assigned.join(F.broadcast(names), on="cluster", how="inner")
+        .withColumn("cluster", F.col("name"))
+        .select(*assigned.columns)
     )
 
 
-def _variance(n: Column, s: Column, q: Column) -> Column:
-    return F.greatest((q - s * s / n) / (n - 1), F.lit(0.0))
-
-
-def _direction(effect: Column) -> Column:
-    return F.when(effect > SAME, "higher").when(effect < -SAME, "lower").otherwise("same")
+def moved(assigned: DataFrame, before: DataFrame) -> DataFrame:
+    """gold.cluster_change: how many patients went from which group to which; 0: in no group, before or now."""
+    old = before.select("person_id", F.col("cluster").alias("cluster_before"))
+    pairs = assigned.select("person_id", "cluster").join(old, on="person_id", how="full")
+    return (
+        pairs.fillna(0, ["cluster", "cluster_before"])
+        .groupBy("cluster_before", "cluster")
+        .agg(F.count(F.lit(1)).alias("n_persons"))
+        .where(F.col("cluster_before") != F.col("cluster"))
+    )

@@ -1,8 +1,8 @@
-"""K-means of MLlib. Fitting runs Spark jobs: this is the one place of the room that does.
+"""K-means of medlake.ml, PCA of MLlib. Fitting runs Spark jobs: this is the one place of the room that does.
 
-Only centres, loadings and figures of merit reach the driver, never rows. Points are kept by local
-checkpoints, not by caches, which would drag their whole plan into every fit; a lost executor fails the step,
-which is then tried again.
+Centres, loadings, figures of merit and a sample of bounded size reach the driver, never all rows. Points are kept
+by local checkpoints, not by caches, which would drag their whole plan into every fit; a lost executor fails the
+step, which is then tried again.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.ml.clustering import KMeans, KMeansModel
-from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.feature import PCA
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from medlake.mining.clusters import DECIMALS, Grouping, adjusted_rand, choose, in_half, numbered
+from medlake.mining.clusters import DECIMALS, Grouping, choose, numbered
+from medlake.ml.blocks import Floats
+from medlake.ml.choice import Tried, tried
+from medlake.ml.nearest import with_nearest
 
 ONE_PARTITION_ROWS = 200_000  # up to here one sorted partition: any cluster sums in the same order
 MANY_PARTITIONS = 64
 MAX_ITERATIONS = 25
-INIT_STEPS = 2  # passes of k-means||
+N_RESAMPLES = 20  # bootstraps of the patients behind a group's Jaccard and the agreement
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,31 @@ def patient_groups(
 ) -> Groups:  # fmt: skip
     """Group patients by K-means on their first principal components; k chosen as `clusters.choose` says.
 
-    vectors: person_id, vector (standardised).
+    vectors: person_id, vector (standardised). Where all patients are alike, nothing is tried and nobody assigned.
     """
     points = _components(_settled(vectors, n_persons), n_components).localCheckpoint()
-    tried, models = [], {}
-    for k in [k for k in ks if k < n_persons]:
-        models[k] = _k_means(k, seed).fit(points)
-        tried.append(_merit(points, models[k], k, seed, n_persons))
-    verdicts = choose(tried, min_stability=min_stability, min_share=min_share)
-    best = next(k for k, (is_chosen, _) in verdicts.items() if is_chosen)
-    return Groups(tried, verdicts, _assignment(points, models[best]))
+    found = tried(points, ks, features="point", seed=seed, n_resamples=N_RESAMPLES, max_iter=MAX_ITERATIONS)
+    if not found:
+        return Groups((), {}, _assignment(points.limit(0), np.zeros((1, 1))))
+    groupings = [_grouping(one, n_persons) for one in found]
+    verdicts = choose(groupings, min_stability=min_stability, min_share=min_share)
+    best = next(one for one in found if verdicts[one.k][0])
+    return Groups(groupings, verdicts, _assignment(points, best.centres))
+
+
+def _grouping(one: Tried, n_persons: int) -> Grouping:
+    return Grouping(
+        k=one.k,
+        silhouette=round(one.silhouette, DECIMALS),
+        stability=round(one.halves, DECIMALS),
+        inertia=round(one.inertia, DECIMALS - 3),
+        n_smallest=min(one.sizes),
+        n_persons=n_persons,
+        jaccard=round(min(one.jaccard), DECIMALS),
+        agreement=round(one.agreement, DECIMALS),
+        davies_bouldin=round(one.davies_bouldin, DECIMALS),
+        calinski_harabasz=round(one.calinski_harabasz, DECIMALS - 3),
+    )
 
 
 def _settled(vectors: DataFrame, n_persons: int) -> DataFrame:
@@ -64,7 +80,7 @@ def _settled(vectors: DataFrame, n_persons: int) -> DataFrame:
 
 
 def _components(vectors: DataFrame, n_components: int) -> DataFrame:
-    """person_id, point (and `v`, as a vector): the first principal components, largest loading positive."""
+    """person_id, point: the first principal components, largest loading positive."""
     rows = vectors.withColumn("all", array_to_vector(F.col("vector"))).localCheckpoint()
     width = rows.select(F.max(F.size("vector")).alias("n")).first()
     n = min(n_components, width["n"] if width else n_components)
@@ -76,42 +92,13 @@ def _components(vectors: DataFrame, n_components: int) -> DataFrame:
         F.array(*[F.lit(s) for s in signs]),
         lambda c, s: F.round(c * s, DECIMALS),
     )
-    return model.transform(rows).select("person_id", point.alias("point"), array_to_vector(point).alias("v"))
+    return model.transform(rows).select("person_id", point.alias("point"))
 
 
-def _k_means(k: int, seed: int) -> KMeans:
-    return KMeans(
-        k=k,
-        featuresCol="v",
-        predictionCol="group",
-        seed=seed,
-        maxIter=MAX_ITERATIONS,
-        initSteps=INIT_STEPS,
-    )
-
-
-def _merit(points: DataFrame, model: KMeansModel, k: int, seed: int, n_persons: int) -> Grouping:
-    """Figures of merit of one k; stability from two models, each learned on one half of the patients."""
-    grouped = model.transform(points)
-    silhouette = ClusteringEvaluator(featuresCol="v", predictionCol="group").evaluate(grouped)
-    halves = [_k_means(k, seed).fit(points.where(in_half(F.col("person_id"), seed) == h)) for h in (0, 1)]
-    a, b = (h.setPredictionCol(name) for h, name in zip(halves, "ab", strict=True))
-    agreement = adjusted_rand(b.transform(a.transform(points))).first()
-    sizes = model.summary.clusterSizes
-    return Grouping(
-        k=k,
-        silhouette=round(float(silhouette), DECIMALS),
-        stability=round(float(agreement["adjusted_rand"]), DECIMALS) if agreement else 0.0,
-        inertia=round(float(model.summary.trainingCost), DECIMALS - 3),
-        n_smallest=min(sizes),
-        n_persons=n_persons,
-    )
-
-
-def _assignment(points: DataFrame, model: KMeansModel) -> DataFrame:
-    centres = F.array(*[F.array(*[F.lit(float(v)) for v in c]) for c in model.clusterCenters()])
-    distance = F.sqrt(_sum(F.zip_with("point", centres[F.col("group")], lambda p, c: (p - c) * (p - c))))
-    return numbered(model.transform(points)).select(
+def _assignment(points: DataFrame, centres: Floats) -> DataFrame:
+    at = F.array(*[F.array(*[F.lit(float(v)) for v in c]) for c in centres])
+    distance = F.sqrt(_sum(F.zip_with("point", at[F.col("group")], lambda p, c: (p - c) * (p - c))))
+    return numbered(with_nearest(points, "point", centres, np.arange(len(centres)), "group")).select(
         "person_id",
         F.col("cluster").cast("int").alias("cluster"),
         F.round(distance, DECIMALS - 3).alias("distance"),

@@ -1,4 +1,4 @@
-"""cluster: patients grouped by K-means, with the reasons for the number of groups."""
+"""cluster: patients grouped by K-means, with the reasons for the number of groups, their names kept."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from pyspark.sql import functions as F
 
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
-from medlake.mining.clusters import profile, standardised
+from medlake.mining.clusters import moved, named_as_before, standardised
 from medlake.mining.fitting import Groups, patient_groups
+from medlake.mining.profiles import codes, profile
 from medlake.steps.context import Context
 
 TASK = "patient_groups"  # whose features are grouped (conf/tasks/patient_groups)
 MODEL = "patients"
 MIN_PERSONS = 20  # fewer patients make no groups
 N_COMPONENTS = 8  # principal components the distance is taken on
-TABLES = ("gold.cluster_model", "gold.cluster_assignment", "gold.cluster_profile")
+MIN_LIFT, MAX_Q = 1.2, 0.05  # from which a code is told as over-represented in a group
+TABLES = (
+    "gold.cluster_model", "gold.cluster_assignment", "gold.cluster_profile", "gold.cluster_code", "gold.cluster_change",
+)  # fmt: skip
 
 
 def run(ctx: Context) -> Counts:
-    """Write gold.cluster_model, cluster_assignment and cluster_profile."""
+    """Write gold.cluster_model, cluster_assignment, cluster_profile, cluster_code and cluster_change."""
     choices = ctx.settings.cluster
     matrix = _patients(ctx, choices.min_visits).localCheckpoint()
     definitions = ctx.lake.read("gold.feature_def").where(F.col("task") == TASK)
@@ -33,10 +37,21 @@ def run(ctx: Context) -> Counts:
         standardised(matrix), ks=range(choices.k_min, choices.k_max + 1), n_components=N_COMPONENTS,
         seed=ctx.settings.seed, n_persons=n_persons,
     )  # fmt: skip
-    assigned = groups.assignment.localCheckpoint()
+    before = ctx.lake.read("gold.cluster_assignment").select("person_id", "cluster").localCheckpoint()
+    assigned = named_as_before(groups.assignment, before).localCheckpoint()
     ctx.lake.merge("gold.cluster_model", _models(ctx, groups))
-    ctx.lake.merge("gold.cluster_assignment", assigned)
     ctx.lake.merge("gold.cluster_profile", profile(matrix, assigned, definitions))
+    found = codes(
+        ctx.lake.read("gold.basket"), assigned,
+        min_persons=ctx.settings.privacy.small_count, min_lift=MIN_LIFT, max_q=MAX_Q,
+    )  # fmt: skip
+    ctx.lake.merge("gold.cluster_code", found)
+    changes = moved(assigned, before).localCheckpoint()
+    # A night that moves nobody keeps what was told of the last moves. Told before the groups are written: a night
+    # that is killed between the two tells the same again.
+    if not changes.isEmpty() or ctx.lake.version("gold.cluster_change") is None:
+        ctx.lake.merge("gold.cluster_change", changes)
+    ctx.lake.merge("gold.cluster_assignment", assigned)
     return Counts()
 
 
@@ -53,7 +68,8 @@ def _patients(ctx: Context, min_visits: int) -> DataFrame:
 
 def _models(ctx: Context, groups: Groups) -> DataFrame:
     rows = [
-        (MODEL, g.k, g.silhouette, g.stability, g.inertia, g.n_smallest, *groups.verdicts[g.k])
+        (MODEL, g.k, g.silhouette, g.stability, g.inertia, g.n_smallest,
+         g.jaccard, g.agreement, g.davies_bouldin, g.calinski_harabasz, *groups.verdicts[g.k])
         for g in groups.tried
     ]
     return ctx.spark.createDataFrame(rows, promise("gold.cluster_model").schema)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from scipy.stats import fisher_exact, ttest_ind
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from medlake.mining.clusters import Grouping, adjusted_rand, choose, profile, standardised
+from medlake.mining.clusters import Grouping, choose, moved, named_as_before, standardised
 from medlake.mining.fitting import patient_groups
+from medlake.mining.profiles import codes, profile
 from tables import assert_rows, rows
 
 
@@ -27,17 +29,6 @@ def test_vectors_are_standardised_and_missing_values_are_the_mean(spark):
         2         | [{root:.9f}, 0.0, 0.0]
         3         | [0.0, 0.0, 0.0]
     """.replace("0.707106781", f"{root!r}"))  # fmt: skip
-
-
-@pytest.mark.parametrize("n_groups", [1, 3])
-def test_the_adjusted_rand_index_is_that_of_scikit_learn(spark, n_groups):
-    draw = np.random.default_rng(1)
-    a, b = draw.integers(0, n_groups, 80), draw.integers(0, 3, 80)
-    pairs = spark.createDataFrame(
-        [(int(x), int(y if y else x)) for x, y in zip(a, b, strict=True)], "a int, b int"
-    )
-    want = adjusted_rand_score(*zip(*pairs.collect(), strict=True))
-    assert adjusted_rand(pairs).first()["adjusted_rand"] == pytest.approx(want, abs=1e-12)
 
 
 def _tried(k: int, silhouette: float, stability: float, n_smallest: int = 30) -> Grouping:
@@ -88,9 +79,9 @@ def test_planted_groups_are_found_justified_and_the_same_in_any_order(spark, thr
     assert adjusted_rand_score(truth, cluster) > 0.98
     assert [cluster.count(c) for c in (1, 2, 3)] == [50, 40, 30], "1 is the largest group"
     of_three = next(g for g in tried if g.k == 3)
-    assert of_three.stability > 0.9
+    assert of_three.stability > 0.9 and of_three.jaccard > 0.9 and of_three.agreement > 0.9
     z = (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)
-    # MLlib's silhouette is that of squared distances.
+    # The silhouette is that of squared distances, as MLlib's.
     u, s, _ = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
     assert of_three.silhouette == pytest.approx(
         silhouette_score((u * s)[:, :3], cluster, metric="sqeuclidean"), abs=1e-6
@@ -119,10 +110,76 @@ def test_a_profile_compares_a_group_with_all_others(spark):
         1        | flat
     """)  # fmt: skip
     effect = 6 / 2**0.5
+    p = ttest_ind([1.0, 3.0], [7.0, 9.0], equal_var=False).pvalue
     assert_rows(profile(matrix, assignment, named), f"""
-        cluster | n_persons | feature | mean | overall_mean | effect_size | direction
-        1       | 2         | age     | 2.0  | 5.0          | {-effect:.9f} | lower
-        2       | 2         | age     | 8.0  | 5.0          | {effect:.9f}  | higher
-        1       | 2         | flat    | 1.0  | 1.0          | null        | same
-        2       | 2         | flat    | 1.0  | 1.0          | null        | same
+        cluster | n_persons | feature | mean | overall_mean | effect_size | direction | p_value | q_value
+        1       | 2         | age     | 2.0  | 5.0          | {-effect:.9f} | lower   | {p} | {p}
+        2       | 2         | age     | 8.0  | 5.0          | {effect:.9f}  | higher  | {p} | {p}
+        1       | 2         | flat    | 1.0  | 1.0          | null        | same    | null | null
+        2       | 2         | flat    | 1.0  | 1.0          | null        | same    | null | null
+    """)  # fmt: skip
+
+
+def test_groups_keep_their_numbers_by_the_patients_in_common_and_moves_are_told(spark):
+    before = rows(spark, "gold.cluster_assignment", """
+        person_id | cluster
+        1         | 1
+        2         | 1
+        3         | 1
+        4         | 2
+        5         | 2
+        6         | 3
+    """)  # fmt: skip
+    now = rows(spark, "gold.cluster_assignment", """
+        person_id | cluster
+        1         | 2
+        2         | 2
+        3         | 1
+        4         | 1
+        5         | 1
+        7         | 3
+        8         | 3
+    """)  # fmt: skip
+    named = named_as_before(now, before)
+    # 1 and 2 share two patients: 1; the largest took both of 2: 2; nobody of the third was in a group: 4, a new one.
+    assert_rows(named, """
+        person_id | cluster
+        1         | 1
+        2         | 1
+        3         | 2
+        4         | 2
+        5         | 2
+        7         | 4
+        8         | 4
+    """)  # fmt: skip
+    assert_rows(moved(named, before), """
+        cluster_before | cluster | n_persons
+        1              | 2       | 1
+        3              | 0       | 1
+        0              | 4       | 2
+    """)  # fmt: skip
+    assert moved(named, named).count() == 0
+    assert_rows(named_as_before(now, before.limit(0)).groupBy("cluster").count(), """
+        cluster | count
+        1       | 3
+        2       | 2
+        3       | 2
+    """)  # fmt: skip
+
+
+def test_codes_over_represented_in_a_group_are_found_with_fishers_test(spark):
+    people = [(i, 1 if i <= 20 else 2) for i in range(1, 61)]
+    has = {"C//sugar": {*range(1, 16), 21, 22, 23}, "C//common": set(range(1, 61)), "C//rare": {1, 2}}
+    baskets = [(i, sorted(item for item, who in has.items() if i in who)) for i, _ in people]
+    found = codes(
+        spark.createDataFrame(baskets, "person_id bigint, items array<string>"),
+        spark.createDataFrame(people, "person_id bigint, cluster int"),
+        min_persons=3, min_lift=1.2, max_q=0.05,
+    )  # fmt: skip
+    p = fisher_exact([[15, 5], [3, 37]], alternative="greater").pvalue
+    # Four pairs are tested: sugar and common, in two groups each. p is kept to 15 decimals.
+    times = [F.round(F.col(name) / p, 5).alias(name[0]) for name in ("p_value", "q_value")]
+    assert_rows(found.select("cluster", "item", "n_persons", "share", "overall_share", "lift", *times), """
+        cluster | item     | n_persons | share | overall_share | lift | p   | q
+        1       | C//sugar | 15        | 0.75  | 0.3           | 2.5  | 1.0 | 4.0
     """)  # fmt: skip
