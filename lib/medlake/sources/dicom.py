@@ -19,7 +19,6 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from medlake.sources.dicom_archive import Member, members
 from medlake.sources.dicom_header import (
     IDENTIFIERS,
-    as_text,
     check,
     pixel_element,
     quiet_pydicom,
@@ -32,6 +31,7 @@ from medlake.sources.dicom_stream import (
     BrokenObjectError,
     structure,
 )
+from medlake.sources.dicom_values import as_text
 from medlake.sources.reading import STANDS, VERDICT
 
 PAYLOAD = [
