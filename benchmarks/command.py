@@ -10,12 +10,13 @@ from pathlib import Path
 from benchmarks.data import made
 from benchmarks.harness import CACHE, Contestant, compare, folder_of, machine, table
 
+Make = Callable[[Path, int], None]
 
-def main(
-    name: str, contestants: Sequence[Contestant], make: Callable[[Path, int], None], *, small: int, large: int, unit: str
-) -> None:
+
+def main(name: str, contestants: Sequence[Contestant], make: Make, *, small: int, large: int, unit: str) -> None:
     """Run the contestants at two sizes and print a table for each."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description="Prints seconds, ratios and memory.")
+    said = "Prints seconds, ratios and memory."
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=said)
     parser.add_argument("--small", type=int, default=small, help="copies of the samples at the small size")
     parser.add_argument("--large", type=int, default=large, help="copies at the large size; 0 leaves it out")
     parser.add_argument("--runs", type=int, default=3, help="warm runs of each (one cold run comes before)")

@@ -4,7 +4,7 @@
 
 medlake (benchmarks/peers/medlake_lake.py): digests of all files, every record read by the header's names and judged
 (fields, quotes, bytes), kept as received in bronze.csv_record, what is broken in quarantine.record, then typed Delta
-tables by declared casts. The peers infer types and write the typed tables alone; none of them keeps what it cannot read.
+tables by declared casts. The peers infer types and write the typed tables alone; none keeps what it cannot read.
 Data: four Synthea tables of samples/night1/south in copies.
 """
 

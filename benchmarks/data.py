@@ -64,8 +64,8 @@ def _sound_lines(kind: str) -> Iterator[str]:
                 resource = json.loads(line)
             except ValueError:
                 continue
-            is_sound = isinstance(resource, dict) and resource.get("resourceType") == kind
-            if is_sound and UUID.fullmatch(str(resource.get("id"))) and resource["id"] not in seen and "\ufffd" not in line:
+            is_kind = isinstance(resource, dict) and resource.get("resourceType") == kind and "\ufffd" not in line
+            if is_kind and UUID.fullmatch(str(resource.get("id"))) and resource["id"] not in seen:
                 seen.add(resource["id"])
                 yield line
 
@@ -106,7 +106,7 @@ def csv_tables(folder: Path, copies: int) -> None:
     """Synthea's tables as South Clinic sends them, one file each, rows that are broken on purpose left out."""
     for table in TABLES:
         with (SOUTH / f"{table}.csv").open(encoding="utf-8", errors="replace", newline="") as lines:
-            header, *rows = [row for row in csv.reader(lines)]
+            header, *rows = list(csv.reader(lines))
         sound = [row for row in rows if len(row) == len(header) and row != header and "\ufffd" not in "".join(row)]
         with (folder / f"{table}.csv").open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")

@@ -110,5 +110,5 @@ def duckdb() -> Path:
 
 JAVA_OF_PATHLING = {"JAVA_HOME": str(CACHE / "pathling" / "java")}
 CONF_OF_CUMULUS = {"SPARK_CONF_DIR": str(CACHE / "cumulus" / "conf")}
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 TWO_CORES = {"POLARS_MAX_THREADS": "2", "LOCAL": os.environ.get("LOCAL", "2")}

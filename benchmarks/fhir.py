@@ -5,8 +5,8 @@
 medlake (benchmarks/peers/medlake_lake.py): digests of all files, every line parsed strictly (a key that stands
 twice, a number that cannot be held, a second object are refused) and kept whole in bronze.fhir_resource, what is
 broken in quarantine.record, then the newest version of each resource as one typed Delta table per type, with the
-elements that conf/formats/fhir/*.ddl names. Pathling: its NDJSON source to its Delta sink, one typed table per type with
-every element of the type and no raw text. cumulus-etl: its default run, de-identified Delta tables per type merged by id.
+elements that conf/formats/fhir/*.ddl names. Pathling: its NDJSON source to its Delta sink, one typed table per type
+with every element of the type and no raw text. cumulus-etl: its default run, de-identified Delta tables merged by id.
 Data: samples/night1/north in copies with ids of their own, ten resource types.
 """
 

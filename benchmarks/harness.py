@@ -62,7 +62,8 @@ class Running:
 
     def __init__(self, who: Contestant, work: Path) -> None:
         self.who, self.log = who, work / f"{who.name.split()[0]}.log"
-        paths = {"PYTHONPATH": os.pathsep.join([str(ROOT / "lib"), str(ROOT)])} if who.install is own_environment else {}
+        own = os.pathsep.join([str(ROOT / "lib"), str(ROOT)])
+        paths = {"PYTHONPATH": own} if who.install is own_environment else {}
         command = [str(who.install()), str(ROOT / "benchmarks" / "peers" / who.script), *who.args]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log.open("wb"), text=True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -20,14 +21,14 @@ from medlake.clean.imaging_instance import described
 from medlake.clean.quarantine import from_reading
 from medlake.doors import session
 from medlake.doors.lake import Lake
-from medlake.doors.settings import Conf
+from medlake.doors.ledger import Night
+from medlake.doors.settings import Conf, load
 from medlake.grammar.contract import promise
 from medlake.sources.declared import Source, declared
-from medlake.sources.dicom import read_objects
-from medlake.sources.fhir import read_resources
 from medlake.sources.manifest import list_files
-from medlake.sources.tables import read_records
 from medlake.sources.views import fhir_views, table_view
+from medlake.steps.context import Context, Progress
+from medlake.steps.ingest import reading
 
 CORES = 2
 # conf/spark/local.conf without the lines that it says to take out for many gigabytes.
@@ -35,24 +36,16 @@ MANY_GIGABYTES = {
     "spark.master": f"local[{CORES}]", "spark.driver.memory": "3g", "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK", "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
 }  # fmt: skip
-MAX_LINE_BYTES, MAX_SPAN_LINES = 16 * 1024**2, 200
-# What the benchmark's typed tables are, column by column: the mapping of a source in SQL.
-CSV_TYPES = {
-    "encounters": "ID, CAST(START AS TIMESTAMP) START, CAST(STOP AS TIMESTAMP) STOP, PATIENT, DEPARTMENT, ENCOUNTERCLASS, "
-    "CAST(CODE AS BIGINT) CODE, DESCRIPTION, CAST(REASONCODE AS BIGINT) REASONCODE, REASONDESCRIPTION",
-    "medications": "CAST(START AS TIMESTAMP) START, CAST(STOP AS TIMESTAMP) STOP, PATIENT, ENCOUNTER, "
-    "CAST(CODE AS BIGINT) CODE, DESCRIPTION, CAST(DISPENSES AS INT) DISPENSES, CAST(REASONCODE AS BIGINT) REASONCODE, "
-    "REASONDESCRIPTION",
-    "observations": "ID, CAST(DATE AS TIMESTAMP) DATE, PATIENT, ENCOUNTER, CATEGORY, CODE, DESCRIPTION, "
-    "CAST(VALUE AS DOUBLE) VALUE_NUMBER, VALUE, UNITS, TYPE",
-    "procedures": "CAST(START AS TIMESTAMP) START, CAST(STOP AS TIMESTAMP) STOP, PATIENT, ENCOUNTER, "
-    "CAST(CODE AS BIGINT) CODE, DESCRIPTION, CAST(REASONCODE AS BIGINT) REASONCODE, REASONDESCRIPTION",
-}  # fmt: skip
-COLUMNS = {
-    "encounters": "ID START STOP PATIENT DEPARTMENT ENCOUNTERCLASS CODE DESCRIPTION REASONCODE REASONDESCRIPTION",
-    "medications": "START STOP PATIENT ENCOUNTER CODE DESCRIPTION DISPENSES REASONCODE REASONDESCRIPTION",
-    "observations": "ID DATE PATIENT ENCOUNTER CATEGORY CODE DESCRIPTION VALUE UNITS TYPE",
-    "procedures": "START STOP PATIENT ENCOUNTER CODE DESCRIPTION REASONCODE REASONDESCRIPTION",
+# The benchmark's typed tables: column and type, in the order of the files.
+TYPED = {
+    "encounters": "ID string, START timestamp, STOP timestamp, PATIENT string, DEPARTMENT string, "
+    "ENCOUNTERCLASS string, CODE bigint, DESCRIPTION string, REASONCODE bigint, REASONDESCRIPTION string",
+    "medications": "START timestamp, STOP timestamp, PATIENT string, ENCOUNTER string, CODE bigint, "
+    "DESCRIPTION string, DISPENSES int, REASONCODE bigint, REASONDESCRIPTION string",
+    "observations": "ID string, DATE timestamp, PATIENT string, ENCOUNTER string, CATEGORY string, CODE string, "
+    "DESCRIPTION string, VALUE string, UNITS string, TYPE string",
+    "procedures": "START timestamp, STOP timestamp, PATIENT string, ENCOUNTER string, CODE bigint, DESCRIPTION string, "
+    "REASONCODE bigint, REASONDESCRIPTION string",
 }
 
 
@@ -62,9 +55,17 @@ def start() -> SparkSession:
 
 def source(form: str) -> Source:
     """The data's folder as a source."""
-    tables = {name: {"files": f"{name}.csv", "separator": ",", "encoding": "utf-8"} for name in CSV_TYPES}
+    tables = {name: {"files": f"{name}.csv", "separator": ",", "encoding": "utf-8"} for name in TYPED}
     said = {"csv": {"table": tables}, "fhir": {"files": ["*.ndjson"]}, "dicom": {"files": ["**/*"]}}
     return declared(form, {"format": form, **said[form]}, {}, {})
+
+
+def read(lake: Lake, files: DataFrame, of: Source) -> DataFrame:
+    """The records of the files, as `medlake ingest` reads them."""
+    chosen = Context(
+        lake.spark, lake, load(Conf(), "local"), Conf(), night=cast(Night, None), key=b"", progress=Progress()
+    )
+    return reading(chosen, {of.name: of}, files, of.format)
 
 
 def landed(lake: Lake, data: Path, of: Source) -> DataFrame:
@@ -89,8 +90,8 @@ def kept(lake: Lake, records: DataFrame, target: str) -> int:
 
 
 def dicom(spark: SparkSession, data: Path, out: Path) -> int:
-    lake = Lake(spark, out)
-    n_kept = kept(lake, read_objects(landed(lake, data, source("dicom"))), "bronze.dicom_object")
+    lake, of = Lake(spark, out), source("dicom")
+    n_kept = kept(lake, read(lake, landed(lake, data, of), of), "bronze.dicom_object")
     typed = described(lake.read("bronze.dicom_object"))
     typed.write.format("delta").save(str(out / "series" / "instance"))
     return n_kept
@@ -98,8 +99,7 @@ def dicom(spark: SparkSession, data: Path, out: Path) -> int:
 
 def fhir(spark: SparkSession, data: Path, out: Path) -> int:
     lake, of = Lake(spark, out), source("fhir")
-    records = read_resources(landed(lake, data, of), max_line_bytes=MAX_LINE_BYTES)
-    n_kept = kept(lake, records, "bronze.fhir_resource")
+    n_kept = kept(lake, read(lake, landed(lake, data, of), of), "bronze.fhir_resource")
     present = {path.name.partition(".")[0] for path in data.iterdir()}
     shapes = {k: ddl for k, ddl in Conf().texts("formats", "fhir", suffix=".ddl").items() if k in present}
     for kind, view in fhir_views(lake.read("bronze.fhir_resource"), of, shapes).items():
@@ -109,13 +109,13 @@ def fhir(spark: SparkSession, data: Path, out: Path) -> int:
 
 def csv(spark: SparkSession, data: Path, out: Path) -> int:
     lake, of = Lake(spark, out), source("csv")
-    files = landed(lake, data, of)
-    records = read_records(files, {of.name: of}, max_line_bytes=MAX_LINE_BYTES, max_span_lines=MAX_SPAN_LINES)
-    n_kept = kept(lake, records, "bronze.csv_record")
+    n_kept = kept(lake, read(lake, landed(lake, data, of), of), "bronze.csv_record")
     bronze = lake.read("bronze.csv_record")
-    for name, select in CSV_TYPES.items():
-        view = table_view(bronze, of, name, COLUMNS[name].split())
-        view.selectExpr(*select.split(", ")).write.format("delta").save(str(out / "typed" / name))
+    for name, ddl in TYPED.items():
+        columns = [column.split() for column in ddl.split(", ")]
+        view = table_view(bronze, of, name, [column for column, _ in columns])
+        typed = view.select(*[F.col(column).try_cast(kind).alias(column) for column, kind in columns])
+        typed.write.format("delta").save(str(out / "typed" / name))
     return n_kept
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
+from medlake.sources.quick_json import quick_object
 from medlake.sources.reading import Refused, digest, lines, per_file, refused
 
 LONGEST_INTEGER = 400  # digits; a double ends at 1.8e308
@@ -69,6 +70,9 @@ def parse(line: bytes) -> dict[str, Any]:
     Raises:
         Refused: with the code that says what is wrong with the text.
     """
+    quick = quick_object(line)
+    if quick is not None:
+        return quick
     if b"\x00" in line:
         raise Refused("nul_byte", "A NUL byte stands in the text.")
     try:
