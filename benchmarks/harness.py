@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "benchmarks"
-SAMPLE_S = 0.05  # between two looks at the memory
+SAMPLE_S = 0.1  # between two looks at the memory
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -119,22 +119,15 @@ class Memory:
 
 def resident_bytes(pid: int) -> int:
     """Resident bytes of a process and of all that it started (shared pages count in each)."""
-    parents: dict[int, list[int]] = {}
-    sizes: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            after = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it is gone
-            continue
-        parents.setdefault(int(after[1]), []).append(int(entry.name))
-        sizes[int(entry.name)] = int(after[21]) * PAGE_BYTES
-    total, left = 0, [pid]
+    total, left = 0, [Path("/proc") / str(pid)]
     while left:
         one = left.pop()
-        total += sizes.get(one, 0)
-        left += parents.get(one, [])
+        try:
+            total += int((one / "statm").read_text().split()[1]) * PAGE_BYTES
+            for task in (one / "task").iterdir():
+                left += [Path("/proc") / child for child in (task / "children").read_text().split()]
+        except OSError:  # it is gone
+            continue
     return total
 
 
