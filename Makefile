@@ -51,6 +51,10 @@ test-quick: env ## the tests of every rule, property and table, without whole ni
 check: env ## ruff and mypy
 	@.venv/bin/ruff check . && .venv/bin/mypy
 
+.PHONY: bench
+bench: env ## medlake beside its peers (FHIR, DICOM, CSV): seconds, ratios and memory (half an hour; peers are fetched)
+	@for one in dicom fhir csv; do $(PY) -m benchmarks.$$one || exit $$?; done
+
 .PHONY: wheel
 wheel: env ## dist/medlake-*.whl with promises and choices inside
 	@$(UV) build -q --wheel

@@ -21,7 +21,6 @@ from medlake.sources.dicom_archive import Member, members
 from medlake.sources.dicom_directory import references_json
 from medlake.sources.dicom_header import (
     IDENTIFIERS,
-    as_text,
     check,
     pixel_element,
     quiet_pydicom,
@@ -34,6 +33,7 @@ from medlake.sources.dicom_stream import (
     BrokenObjectError,
     structure,
 )
+from medlake.sources.dicom_values import as_text
 from medlake.sources.reading import STANDS, VERDICT
 
 PAYLOAD = [

@@ -25,17 +25,21 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 
+from medlake.sources.dicom_element import Element
 from medlake.sources.dicom_stream import (
     MAX_BULK_BYTES,
     MAX_HEADER_BYTES,
     PIXEL_TAGS,
     BrokenObjectError,
-    Element,
     Structure,
 )
+from medlake.sources.dicom_values import Header, NotPlainError, Read, plain_header
 
-JsonHeader = dict[str, dict[str, Any]]
+Model = dict[str, dict[str, Any]]  # tag → the element as pydicom tells it
 NO_BULK_HANDLER = MAX_BULK_BYTES * 2  # base64 length no kept value reaches
+BLOCK_BYTES = 64 * 1024
+# What pydicom must know to read other elements: character set, bits, sign and number of values of pixels.
+SAYING = frozenset({0x00080005, 0x00280100, 0x00280103, 0x00283002})
 IDENTIFIERS = {
     "sop_instance_uid": "00080018",
     "study_uid": "0020000D",
@@ -61,6 +65,9 @@ LATE_MANDATORY = {
 }
 
 
+_encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
     """pydicom's warnings and log lines quote values, which must not reach an executor's log."""
@@ -75,42 +82,76 @@ def quiet_pydicom() -> Iterator[None]:
         log.disabled, settings.reading_validation_mode = was, mode
 
 
-def read_header(found: Structure) -> JsonHeader:
-    """The JSON model of a walked stream: tag (eight hex digits) → {"vr", "Value" or "InlineBinary"}.
+def read_header(found: Structure) -> Header:
+    """The JSON model of a walked stream, element by element.
 
     Raises:
         BrokenObjectError: `file_unreadable` when the kept elements exceed `MAX_HEADER_BYTES`.
     """
-    bulk: JsonHeader = {}
-    kept, n_bytes = BytesIO(), 0
+    bulk: Header = {}
+    kept: list[Element] = []
+    n_bytes = 0
     for element in found.elements:
         if element.tag in PIXEL_TAGS:
             continue
         if element.vr != "SQ" and element.end - element.value > MAX_BULK_BYTES:
-            bulk[f"{element.tag:08X}"] = {"vr": element.vr.rpartition(" ")[2]}
+            bulk[f"{element.tag:08X}"] = _encoded({"vr": element.vr.rpartition(" ")[2]})
             continue
         n_bytes += element.end - element.start
         if n_bytes > MAX_HEADER_BYTES:
             raise BrokenObjectError("file_unreadable", f"the header is larger than {MAX_HEADER_BYTES} bytes")
-        found.stream.seek(element.start)
-        kept.write(found.stream.read(element.end - element.start))
-    kept.seek(0)
-    return _json_model(read_dataset(kept, found.coding.implicit, found.coding.little)) | bulk
+        kept.append(element)
+    read = _reader(found)
+    try:
+        plain, odd = plain_header(kept, read, little=found.coding.little)
+    except NotPlainError:
+        plain, odd = {}, kept
+    return plain | _by_pydicom(found, kept, odd, read) | bulk
 
 
-def as_text(header: JsonHeader) -> str:
-    """The header as JSON text with sorted keys: the same object always gives the same text."""
-    return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _reader(found: Structure) -> Read:
+    """Bytes of the data set by place and length; its start, where most headers end, is read once."""
+    first = found.elements[0].start if found.elements else 0
+    found.stream.seek(first)
+    block = found.stream.read(BLOCK_BYTES)
+
+    def read(at: int, n: int) -> bytes:
+        if at + n - first <= len(block):
+            return block[at - first : at - first + n]
+        found.stream.seek(at)
+        return found.stream.read(n)
+
+    return read
 
 
-def value(header: JsonHeader, tag: str) -> str | None:
+def _by_pydicom(found: Structure, kept: list[Element], odd: list[Element], read: Read) -> Header:
+    """The model of the elements that are not plain, read with those that say how."""
+    if not odd:
+        return {}
+    wanted = {element.tag for element in odd}
+    groups = {tag >> 16 for tag in wanted if tag & 0x10000}
+    spread = len(wanted) * 2 > len(kept)
+    told = BytesIO()
+    for element in kept:
+        tag = element.tag
+        creates = tag >> 16 in groups and 0x10 <= tag & 0xFFFF <= 0xFF
+        if spread or tag in wanted or tag in SAYING or creates:
+            told.write(read(element.start, element.end - element.start))
+    told.seek(0)
+    dataset = read_dataset(told, found.coding.implicit, found.coding.little)
+    return {f"{tag:08X}": _encoded(_json_element(dataset, tag)) for tag in dataset.keys() if tag in wanted}  # noqa: SIM118
+
+
+def value(header: Header, tag: str) -> str | None:
     """The values of an element as one text (several are joined by a backslash), or None when empty."""
-    values = header.get(tag, {}).get("Value") or []
+    if tag not in header:
+        return None
+    values = json.loads(header[tag]).get("Value") or []
     text = "\\".join("" if v is None else str(v) for v in values).strip("\0 ")
     return text.encode("utf-8", "replace").decode("utf-8") or None
 
 
-def check(found: Structure, header: JsonHeader) -> None:
+def check(found: Structure, header: Header) -> None:
     """What an object must have to be kept: identifiers, patient, modality, whole pixels.
 
     Raises:
@@ -142,12 +183,12 @@ def pixel_element(found: Structure) -> Element | None:
     return held[0] if held else None
 
 
-def _is_image(class_name: str, header: JsonHeader) -> bool:
+def _is_image(class_name: str, header: Header) -> bool:
     of_class = class_name.endswith("Image Storage") or class_name.startswith(PIXEL_CLASSES)
     return of_class or "00280010" in header
 
 
-def _check_pixel_length(found: Structure, header: JsonHeader, pixels: Element) -> None:
+def _check_pixel_length(found: Structure, header: Header, pixels: Element) -> None:
     """Pixels must be as many as the header says; skipped where the header does not say it in numbers."""
     n_frames = _integer(header, "00280008") or 1
     if pixels.fragments >= 0:
@@ -166,12 +207,12 @@ def _check_pixel_length(found: Structure, header: JsonHeader, pixels: Element) -
         raise BrokenObjectError("dicom_truncated", f"{held} bytes of pixels where {n_bits // 8} are due")
 
 
-def _integer(header: JsonHeader, tag: str) -> int | None:
+def _integer(header: Header, tag: str) -> int | None:
     text = value(header, tag)
     return int(text) if text is not None and text.isdecimal() else None
 
 
-def _json_model(dataset: Dataset) -> JsonHeader:
+def _json_model(dataset: Dataset) -> Model:
     return {f"{tag:08X}": _json_element(dataset, tag) for tag in dataset.keys() if tag not in PIXEL_TAGS}  # noqa: SIM118
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import tempfile
 import zlib
 from dataclasses import dataclass, field
-from struct import unpack
-from typing import BinaryIO, NamedTuple
-
-from pydicom.datadict import dictionary_VR
+from struct import Struct
+from typing import BinaryIO
 
 from medlake.grammar.errors import InputRefusedError
+from medlake.sources.dicom_element import Coding, Element, dictionary_vr
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, SEQUENCE_END = 0xFFFEE000, 0xFFFEE0DD
@@ -35,6 +34,11 @@ FREE_INFLATED_BYTES = 64 * 1024**2  # below this an even image may well shrink b
 MAX_RATIO = 100  # inflated : deflated
 SPOOL_BYTES = 16 * 1024**2  # inflated data above this wait on disk, not in memory
 CHUNK_BYTES = 1024**2
+BLOCK_BYTES = 16 * 1024  # read at once while walking: most headers are smaller
+# By byte order (little is True): tag, value representation and short length; a long length; an item.
+ORDERS = {True: "<", False: ">"}
+HEADS = {k: (Struct(f"{c}HH2sH").unpack_from, Struct(f"{c}L").unpack_from) for k, c in ORDERS.items()}
+ITEM_HEADS = {k: Struct(f"{c}HHL").unpack_from for k, c in ORDERS.items()}
 
 
 class BrokenObjectError(InputRefusedError):
@@ -43,24 +47,6 @@ class BrokenObjectError(InputRefusedError):
     def __init__(self, code: str, detail: str) -> None:
         self.code, self.detail = code, detail
         super().__init__(f"{code}: {detail}")
-
-
-class Coding(NamedTuple):
-    """How elements are written: with or without value representation, in which byte order."""
-
-    implicit: bool
-    little: bool
-
-
-class Element(NamedTuple):
-    """One top-level element: bytes `start` to `end` of the data set; `fragments` is -1 for native values."""
-
-    tag: int
-    vr: str
-    start: int
-    value: int
-    end: int
-    fragments: int
 
 
 @dataclass
@@ -140,19 +126,50 @@ class _Walker:
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self.stream, self.size, self.n_elements = stream, size, 0
+        self._block, self._start = b"", 0
+
+    def at(self, at: int, n: int) -> tuple[bytes, int]:
+        """A block of bytes that holds the `n` at byte `at` (fewer where the stream ends), and their place in it."""
+        place = at - self._start
+        if place < 0 or place + n > len(self._block):
+            self.stream.seek(at)
+            self._block, self._start, place = self.stream.read(max(n, BLOCK_BYTES)), at, 0
+        return self._block, place
 
     def read(self, at: int, n: int) -> bytes:
-        self.stream.seek(at)
-        return self.stream.read(n)
+        block, place = self.at(at, n)
+        return block[place : place + n]
 
     def top_level(self, start: int, coding: Coding) -> list[Element]:
         elements: list[Element] = []
-        at = start
+        at = self._plain(start, self.size, coding, 0, elements)
         while at < self.size and not self._only_padding(at):
-            element = self.element(at, self.size, coding, 0)
-            elements.append(element)
-            at = element.end
+            elements.append(self.element(at, self.size, coding, 0))
+            at = self._plain(elements[-1].end, self.size, coding, 0, elements)
         return elements
+
+    def _plain(self, at: int, end: int, coding: Coding, depth: int, onto: list[Element]) -> int:
+        """Adds the elements from byte `at` on that hold nothing but a value; the byte where something else stands."""
+        block, place = self.at(at, 12)
+        start = at - place
+        last, n_before = min(end - start, len(block)) - 12, len(onto)
+        head, length = HEADS[coding.little]
+        while place <= last and depth <= MAX_DEPTH:
+            group, number, code, n_bytes = head(block, place)
+            tag, value = group << 16 | number, place + 8
+            if coding.implicit or not b"AA" <= code <= b"ZZ":
+                vr, n_bytes = dictionary_vr(tag), length(block, place + 4)[0]
+            else:
+                vr = code.decode("latin-1")
+                if vr in LONG_VRS:
+                    value, n_bytes = place + 12, length(block, place + 8)[0]
+            stop = value + n_bytes
+            if vr == "SQ" or n_bytes == UNDEFINED or group in (0, 0xFFFE) or start + stop > end:
+                break
+            onto.append(Element(tag, vr, start + place, start + value, start + stop, -1))
+            place = stop
+        self.n_elements += len(onto) - n_before
+        return start + place
 
     def element(self, at: int, end: int, coding: Coding, depth: int) -> Element:
         """The element at byte `at`, which must end at or before byte `end`."""
@@ -163,12 +180,14 @@ class _Walker:
                 stop, fragments = self._fragments(value, end, coding)
                 return Element(tag, vr, at, value, stop, fragments)
             inner = Coding(implicit=True, little=True) if vr == "UN" else coding  # PS3.5 6.2.2 note 2
-            return Element(tag, "SQ", at, value, self._items(value, end, inner, depth, delimited=True), -1)
+            stop, items = self._items(value, end, inner, depth, delimited=True)
+            return Element(tag, "SQ", at, value, stop, -1, items if vr == "SQ" else None)
         if value + length > end:
             raise _cut(at, f"declares {length} bytes where {end - value} are left")
-        if vr == "SQ" and length:
-            self._items(value, value + length, coding, depth, delimited=False)
-        return Element(tag, vr, at, value, value + length, -1)
+        if vr != "SQ":
+            return Element(tag, vr, at, value, value + length, -1)
+        _, items = self._items(value, value + length, coding, depth, delimited=False)
+        return Element(tag, vr, at, value, value + length, -1, items)
 
     def coding_at(self, at: int, end: int, declared: Coding) -> Coding:
         """What the bytes say: some writers switch between implicit and explicit, in items above all."""
@@ -182,41 +201,51 @@ class _Walker:
         """Tag, value representation, first byte of the value, declared length."""
         if at + 8 > end:
             raise _cut(at, "is cut in its tag")
-        raw, order = self.read(at, 12), "<" if coding.little else ">"
-        group, number = unpack(f"{order}HH", raw[:4])
+        block, place = self.at(at, 12)
+        head, length = HEADS[coding.little]
+        group, number, code, n_bytes = head(block, place)
         tag = group << 16 | number
-        if coding.implicit or group == 0xFFFE or not b"AA" <= raw[4:6] <= b"ZZ":
-            return tag, _dictionary_vr(tag), at + 8, unpack(f"{order}L", raw[4:8])[0]
-        vr = raw[4:6].decode("latin-1")
+        if coding.implicit or group == 0xFFFE or not b"AA" <= code <= b"ZZ":
+            return tag, dictionary_vr(tag), at + 8, length(block, place + 4)[0]
+        vr = code.decode("latin-1")
         if vr not in LONG_VRS:
-            return tag, vr, at + 8, unpack(f"{order}H", raw[6:8])[0]
+            return tag, vr, at + 8, n_bytes
         if at + 12 > end:
             raise _cut(at, "is cut in its length")
-        return tag, vr, at + 12, unpack(f"{order}L", raw[8:12])[0]
+        return tag, vr, at + 12, length(block, place + 8)[0]
 
-    def _items(self, at: int, end: int, coding: Coding, depth: int, *, delimited: bool) -> int:
-        """The byte after the items of a sequence."""
+    def _items(
+        self, at: int, end: int, coding: Coding, depth: int, *, delimited: bool
+    ) -> tuple[int, tuple[list[Element], ...]]:
+        """The byte after the items of a sequence, and the elements of each."""
+        items: list[list[Element]] = []
         while delimited or at < end:
             tag, length = self._item_head(at, end, coding)
             at += 8
             if tag == SEQUENCE_END:
-                return at
+                break
             if tag != ITEM:
                 raise _cut(at - 8, "stands where an item must begin")
             if length != UNDEFINED and at + length > end:
                 raise _cut(at - 8, f"is an item of {length} bytes where {end - at} are left")
             stop = end if length == UNDEFINED else at + length
-            at = self._item(at, stop, coding, depth + 1, delimited=length == UNDEFINED)
-        return at
+            at, item = self._item(at, stop, coding, depth + 1, delimited=length == UNDEFINED)
+            items.append(item)
+        return at, tuple(items)
 
-    def _item(self, at: int, end: int, coding: Coding, depth: int, *, delimited: bool) -> int:
-        """The byte after the elements of an item."""
+    def _item(
+        self, at: int, end: int, coding: Coding, depth: int, *, delimited: bool
+    ) -> tuple[int, list[Element]]:
+        """The byte after an item, and its elements."""
+        elements: list[Element] = []
         coding = self.coding_at(at, end, coding) if at < end and not self._is_end(at, coding) else coding
+        at = self._plain(at, end, coding, depth, elements)
         while delimited or at < end:
             if self._is_end(at, coding) and at + 8 <= end:
-                return at + 8 if delimited else end
-            at = self.element(at, end, coding, depth).end
-        return at
+                return at + 8 if delimited else end, elements
+            elements.append(self.element(at, end, coding, depth))
+            at = self._plain(elements[-1].end, end, coding, depth, elements)
+        return at, elements
 
     def _fragments(self, at: int, end: int, coding: Coding) -> tuple[int, int]:
         """The byte after an encapsulated value, and its number of fragments without the offset table."""
@@ -234,11 +263,12 @@ class _Walker:
     def _item_head(self, at: int, end: int, coding: Coding) -> tuple[int, int]:
         if at + 8 > end:
             raise _cut(at, "is missing: the sequence has no end")
-        group, number, length = unpack("<HHL" if coding.little else ">HHL", self.read(at, 8))
+        group, number, length = ITEM_HEADS[coding.little](*self.at(at, 8))
         return group << 16 | number, length
 
     def _is_end(self, at: int, coding: Coding) -> bool:
-        return self.read(at, 4) == (b"\xfe\xff\x0d\xe0" if coding.little else b"\xff\xfe\xe0\x0d")
+        block, place = self.at(at, 4)
+        return block.startswith(b"\xfe\xff\x0d\xe0" if coding.little else b"\xff\xfe\xe0\x0d", place)
 
     def _count(self, at: int, depth: int) -> None:
         self.n_elements += 1
@@ -254,17 +284,11 @@ class _Walker:
         """
         if self.read(at, 8).strip(b"\0"):
             return False
+        self.stream.seek(at)
         while chunk := self.stream.read(CHUNK_BYTES):
             if chunk.strip(b"\0"):
                 raise _cut(at, "is a run of NUL bytes inside the data set")
         return True
-
-
-def _dictionary_vr(tag: int) -> str:
-    try:
-        return str(dictionary_VR(tag))
-    except KeyError:
-        return "UN"
 
 
 def _cut(at: int, what: str) -> BrokenObjectError:

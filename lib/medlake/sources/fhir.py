@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from medlake.sources.fhir_bundle import PLACES, Entry, entries, head_of, key_of, targets_of, texts, told
+from medlake.sources.quick_json import quick_object
 from medlake.sources.reading import BOM, Refused, digest, lines, opened, per_file, refused, text_of
 from medlake.sources.strict_json import STRICT
 
@@ -119,6 +120,9 @@ def parse(line: bytes) -> dict[str, Any]:
     Raises:
         Refused: with the code that says what is wrong with the text.
     """
+    quick = quick_object(line)
+    if quick is not None:
+        return quick
     text = text_of(line)
     try:
         value = json.loads(text, **STRICT)

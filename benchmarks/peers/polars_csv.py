@@ -1,0 +1,27 @@
+"""Polars' CSV reader with inference over the whole file, to Delta by delta-rs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serve import serve
+
+
+def start() -> None:
+    import deltalake  # noqa: F401
+    import polars  # noqa: F401
+
+
+def run(_: object, data: Path, out: Path) -> int:
+    import polars as pl
+
+    n_rows = 0
+    for path in sorted(data.glob("*.csv")):
+        table = pl.read_csv(path, try_parse_dates=True, infer_schema_length=None)
+        table.write_delta(str(out / path.stem))
+        n_rows += table.height
+    return n_rows
+
+
+if __name__ == "__main__":
+    serve(start, run)
