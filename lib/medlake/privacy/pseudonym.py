@@ -33,17 +33,17 @@ def keyed_hash(key: bytes, *fields: Column) -> Column:
 def mapped_uid(key: bytes, uid: Column) -> Column:
     """The DICOM UID that stands for `uid` in the open zone: 2.25.<128-bit number>; null stays null."""
 
-    def one(text: str | None) -> str | None:
-        if text is None:
-            return None
-        digest = hmac.new(key, b"uid" + text.encode(), sha256).digest()
-        return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
-
     def run(values: pd.Series) -> pd.Series:
-        return values.map(one)
+        return values.map(lambda text: None if text is None else uid_for(key, text))
 
     mapped: Column = pandas_udf(run, "string")(uid)  # type: ignore[call-overload]
     return mapped
+
+
+def uid_for(key: bytes, uid: str) -> str:
+    """One UID, as `mapped_uid` makes it."""
+    digest = hmac.new(key, b"uid" + uid.encode(), sha256).digest()
+    return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
 
 
 def id_from(digest: Column) -> Column:
@@ -60,3 +60,8 @@ def event_id(event_key: Column, kind: str, *fields: Column) -> Column:
 def pseudonym(event_key: Column, value: Column) -> Column:
     """16 hex digits that stand for an identifier of one person; null stays null."""
     return F.when(value.isNotNull(), F.substring(F.sha2(F.concat_ws("|", event_key, value), 256), 1, 16))
+
+
+def pseudonym_for(event_key: str, value: str) -> str:
+    """One identifier, as `pseudonym` makes it."""
+    return sha256(f"{event_key}|{value}".encode()).hexdigest()[:16]
