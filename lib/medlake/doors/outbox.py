@@ -148,8 +148,9 @@ class Outbox:
             with opened() as make:
                 for batch in batches:
                     done = [_placed(make, row, part, target / row["name"]) for row in batch.to_pylist()]
-                    columns = {"name": batch.column("name"), "reason": [d[0] for d in done], "n_bytes": [d[1] for d in done]}
-                    yield pa.RecordBatch.from_pydict(columns, schema=PLACED)
+                    reasons, sizes = [d[0] for d in done], [d[1] for d in done]
+                    told = {"name": batch.column("name"), "reason": reasons, "n_bytes": sizes}
+                    yield pa.RecordBatch.from_pydict(told, schema=PLACED)
 
         return rows.mapInArrow(write, "name string, reason string, n_bytes bigint")
 
