@@ -7,6 +7,7 @@ last pixel may hold anything. Sources: ITU-T T.81 annex B (JPEG), T.800 annex A 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -57,7 +58,7 @@ def strip(dataset: Dataset) -> None:
 def _frames(dataset: Dataset) -> Iterator[bytes]:
     try:
         yield from generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
-    except (ValueError, TypeError) as fault:
+    except (ValueError, TypeError, EOFError, struct.error) as fault:
         raise DecodeError(f"the frames cannot be told apart ({type(fault).__name__})") from None
 
 

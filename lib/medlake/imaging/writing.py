@@ -139,10 +139,13 @@ def search(dataset: Dataset, *, most: int | None = FRAMES) -> Found:
 
 def black_out(dataset: Dataset, boxes: Sequence[Box]) -> None:
     """Overwrite rectangles in every frame with black; the pixels are stored unpacked from then on."""
-    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+    if int(dataset.BitsAllocated) < 8:
+        raise MedlakeError("Pixels of one bit cannot be blacked out")
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         dataset.decompress(generate_instance_uid=False)
+    stored = pixel_array(dataset, raw=True)
+    pixels = np.array(stored, dtype=stored.dtype.newbyteorder("<"))
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    pixels = np.array(pixel_array(dataset, raw=True))
     n_frames = int(dataset.get("NumberOfFrames") or 1)
     stacked = pixels.reshape((n_frames, -1, *_frame_shape(dataset)))
     rows, columns = int(dataset.Rows), int(dataset.Columns)
