@@ -100,7 +100,10 @@ def audit(
 
 @app.command()
 def export(
-    standard: Annotated[Literal["omop", "meds", "fhir"], typer.Argument(help="OMOP CDM 5.4, MEDS 0.4 or FHIR R4.")],
+    standard: Annotated[
+        Literal["omop", "meds", "fhir", "dicom"],
+        typer.Argument(help="OMOP CDM 5.4, MEDS 0.4, FHIR R4 or de-identified DICOM files."),
+    ],
     to: Annotated[Path, typer.Option("--to", help="A new or empty folder, outside the lake.")],
     vocabulary: Annotated[
         Path | None, typer.Option("--vocabulary", help="Folder with Athena's CSV files: codes become concepts.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.rooms.documents import README, as_markdown, with_parts
+from tests.rooms.documents import DOCS, PAGES, README, as_markdown, with_parts
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
@@ -38,3 +38,13 @@ def test_each_make_target_that_is_named_exists(target: str) -> None:
 @pytest.mark.parametrize("link", sorted({t for t in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in t}))
 def test_each_file_that_is_linked_exists(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), f"docs/{name} is behind the code: run `make docs`"
+
+
+def test_the_page_about_dicom_has_every_attribute() -> None:
+    lines = (DOCS / "dicom_profile.md").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if re.match(r"\| `([0-9A-Fx]{8}|private)` ", line)]) == 621

@@ -6,9 +6,11 @@ Everything is written by executors into a hidden folder beside the target, which
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,22 @@ CSV = {
     "header": "true", "escape": '"', "nullValue": "", "emptyValue": '""', "ignoreLeadingWhiteSpace": "false",
     "ignoreTrailingWhiteSpace": "false", "timestampNTZFormat": "yyyy-MM-dd HH:mm:ss", "dateFormat": "yyyy-MM-dd",
 }  # fmt: skip
+
+
+PLACED = pa.schema([("name", pa.string()), ("reason", pa.string()), ("n_bytes", pa.int64())])
+Make = Callable[[dict[str, Any], Path], str | None]
+Opened = Callable[[], AbstractContextManager[Make]]
+
+
+def _placed(make: Make, row: dict[str, Any], part: Path, to: Path) -> tuple[str | None, int]:
+    """The reason why there is no file, or none and its size."""
+    reason = make(row, part)
+    if reason is not None:
+        part.unlink(missing_ok=True)
+        return reason, 0
+    to.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(to)
+    return None, to.stat().st_size
 
 
 def free_folder(to: Path, lake: Path) -> Path:
@@ -114,6 +132,27 @@ class Outbox:
                 yield pa.RecordBatch.from_pydict({"file": [file], "n_rows": [n_rows]})
 
         return rows.mapInArrow(write, "file string, n_rows bigint")
+
+    def write_each(self, rows: DataFrame, opened: Opened) -> DataFrame:
+        """Write a file per row, named by its column `name`; lazy: (name, reason, n_bytes), no reason where written.
+
+        `opened()` gives, once per task, what makes one file: (row, path) → None, or the reason why there is none.
+        A task that is tried again writes its files again; nothing is left of a file that was held back.
+        """
+        target = self.scratch
+
+        def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            task = TaskContext.get()
+            assert task is not None
+            part = target / f".part{task.partitionId()}.{task.taskAttemptId()}"
+            with opened() as make:
+                for batch in batches:
+                    done = [_placed(make, row, part, target / row["name"]) for row in batch.to_pylist()]
+                    reasons, sizes = [d[0] for d in done], [d[1] for d in done]
+                    told = {"name": batch.column("name"), "reason": reasons, "n_bytes": sizes}
+                    yield pa.RecordBatch.from_pydict(told, schema=PLACED)
+
+        return rows.mapInArrow(write, "name string, reason string, n_bytes bigint")
 
     def rename(self, name: str, to: str) -> None:
         """Give a file that `write` numbered the name that its format wants."""

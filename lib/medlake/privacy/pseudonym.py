@@ -33,14 +33,8 @@ def keyed_hash(key: bytes, *fields: Column) -> Column:
 def mapped_uid(key: bytes, uid: Column) -> Column:
     """The DICOM UID that stands for `uid` in the open zone: 2.25.<128-bit number>; null stays null."""
 
-    def one(text: str | None) -> str | None:
-        if text is None:
-            return None
-        digest = hmac.new(key, b"uid" + text.encode(), sha256).digest()
-        return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
-
     def run(values: pd.Series) -> pd.Series:
-        return values.map(one)
+        return values.map(lambda text: None if text is None else uid_for(key, text))
 
     mapped: Column = pandas_udf(run, "string")(uid)  # type: ignore[call-overload]
     return mapped
@@ -49,15 +43,19 @@ def mapped_uid(key: bytes, uid: Column) -> Column:
 def mapped_uids(key: bytes, uids: Column) -> Column:
     """`mapped_uid` of each UID of an array, sorted anew: the order of the originals would tell something of them."""
 
-    def one(text: str) -> str:
-        digest = hmac.new(key, b"uid" + text.encode(), sha256).digest()
-        return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
-
     def run(values: pd.Series) -> pd.Series:
-        return values.map(lambda texts: None if texts is None else sorted(one(t) for t in texts if t is not None))
+        return values.map(
+            lambda texts: None if texts is None else sorted(uid_for(key, t) for t in texts if t is not None)
+        )
 
     mapped: Column = pandas_udf(run, "array<string>")(uids)  # type: ignore[call-overload]
     return mapped
+
+
+def uid_for(key: bytes, uid: str) -> str:
+    """One UID, as `mapped_uid` makes it."""
+    digest = hmac.new(key, b"uid" + uid.encode(), sha256).digest()
+    return f"{UID_ROOT}.{int.from_bytes(digest[: UID_BITS // 8], 'big')}"
 
 
 def id_from(digest: Column) -> Column:
@@ -74,3 +72,8 @@ def keyed_id(event_key: Column, name: Column) -> Column:
 def pseudonym(event_key: Column, value: Column) -> Column:
     """16 hex digits that stand for an identifier of one person; null stays null."""
     return F.when(value.isNotNull(), F.substring(F.sha2(F.concat_ws("|", event_key, value), 256), 1, 16))
+
+
+def pseudonym_for(event_key: str, value: str) -> str:
+    """One identifier, as `pseudonym` makes it."""
+    return sha256(f"{event_key}|{value}".encode()).hexdigest()[:16]

@@ -31,10 +31,10 @@ class Pattern:
     tag: str
 
 
-def deny_lists(identity: DataFrame, id_vault: DataFrame) -> DataFrame:
-    """(person_id, deny_names, deny_ids): regular expressions of everything that names the person.
+def own_words(identity: DataFrame, id_vault: DataFrame) -> DataFrame:
+    """(person_id, names, ids): every name, number, address and birthday of the person, as arrays of texts.
 
-    Every source's identity of the person counts. null where nothing is known.
+    Every source's identity of the person counts.
     """
     keys = id_vault.select("source", "person_source_value", "person_id")
     mine = identity.join(keys, on=["source", "person_source_value"], how="inner")
@@ -43,7 +43,7 @@ def deny_lists(identity: DataFrame, id_vault: DataFrame) -> DataFrame:
     whole = [F.col(c) for c in (*columns, "person_source_value")]
     dates = [F.date_format("birth_date", form) for form in DATE_FORMS]
     ids = F.concat(F.array(*whole, *dates), F.split(F.coalesce("other_id", F.lit("")), r"\s+"))
-    grouped = (
+    return (
         mine.select("person_id", names.alias("names"), ids.alias("ids"))
         .groupBy("person_id")
         .agg(
@@ -51,7 +51,15 @@ def deny_lists(identity: DataFrame, id_vault: DataFrame) -> DataFrame:
             F.array_sort(F.array_distinct(F.flatten(F.collect_list("ids")))).alias("ids"),
         )
     )
-    return grouped.select("person_id", _any_of("names").alias("deny_names"), _any_of("ids").alias("deny_ids"))
+
+
+def deny_lists(identity: DataFrame, id_vault: DataFrame) -> DataFrame:
+    """(person_id, deny_names, deny_ids): regular expressions of everything that names the person.
+
+    null where nothing is known.
+    """
+    known = own_words(identity, id_vault)
+    return known.select("person_id", _any_of("names").alias("deny_names"), _any_of("ids").alias("deny_ids"))
 
 
 def scrubbed(text: Column, deny_names: Column, deny_ids: Column, patterns: Sequence[Pattern]) -> Column:

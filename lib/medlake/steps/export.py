@@ -1,4 +1,7 @@
-"""export: the open zone in OMOP's, MEDS's or FHIR's own format, noted in ops.export before it is handed out."""
+"""export: the open zone in OMOP's, MEDS's or FHIR's own format, or as DICOM files.
+
+It is noted in ops.export before it is handed out.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from medlake.doors.outbox import Outbox, free_folder
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import ConfigError, ContractError, UsageError
 from medlake.standards import concepts, meds, omop, resources
+from medlake.steps import export_dicom
 from medlake.steps.context import Context
 
 OPEN = ("silver", "gold")
@@ -196,4 +200,19 @@ def to_fhir(ctx: Context, box: Outbox) -> list[Written]:
     return written
 
 
-EXPORTS: dict[str, Callable[[Context, Outbox], list[Written]]] = {"omop": to_omop, "meds": to_meds, "fhir": to_fhir}
+def to_dicom(ctx: Context, box: Outbox) -> list[Written]:
+    """<study>/<series>/<object>.dcm, named by the UIDs of the open zone."""
+    policy = export_dicom.policy_of(ctx)
+    if not policy.can_search:
+        ctx.say("export: Tesseract is not installed: pixels are not searched for writing (extra `ocr`)")
+    done = export_dicom.write_objects(ctx, box, policy)
+    held = {reason: n for reason, (n, _) in done.items() if reason is not None}
+    for reason, n in sorted(held.items()):
+        ctx.say(f"export: held back: {reason}: {n:,} ({export_dicom.HELD[reason]})")
+    n_files, _ = done.get(None, (0, 0))
+    return [Written("object", n_files, n_files, n_left_out=sum(held.values()))]
+
+
+EXPORTS: dict[str, Callable[[Context, Outbox], list[Written]]] = {
+    "omop": to_omop, "meds": to_meds, "fhir": to_fhir, "dicom": to_dicom,
+}  # fmt: skip
