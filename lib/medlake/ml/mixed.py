@@ -99,10 +99,12 @@ class MixedEncoderModel(Model, _Params, KeepsTables):
     def names(self) -> list[str]:
         """What each entry of the vector is."""
         levels = [f"{column}={level}" for column, kept in self._shares.items() for level, _ in kept]
-        return [*self.getOrDefault(self.numberCols), *levels]
+        numbers: list[str] = self.getOrDefault(self.numberCols)
+        return [*numbers, *levels]
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        numbers, codes = self.getOrDefault(self.numberCols), set(self.getOrDefault(self.codeCols))
+        numbers: list[str] = self.getOrDefault(self.numberCols)
+        codes: list[str] = self.getOrDefault(self.codeCols)
         parts = [_score(c, mean, sd) for c, (mean, sd) in zip(numbers, self._scales, strict=True)]
         for column, levels in self._shares.items():
             for level, share in levels:

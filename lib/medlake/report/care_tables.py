@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from medlake.report.tables import FINDINGS, named
@@ -27,7 +27,7 @@ def link_counts(comorbidity_edge: DataFrame, item_name: DataFrame) -> DataFrame:
 def strongest_links(safe: DataFrame, item_name: DataFrame) -> DataFrame:
     """The links of highest lift, named: first, second, n_both, lift, is_bound, position. safe: publishable counts."""
     lift = (F.col("n_both") / F.col("n_if")) / (F.col("n_then") / F.col("n_all"))
-    strongest = [F.desc("lift"), F.desc("n_both"), "antecedent", "consequent"]
+    strongest: list[Column | str] = [F.desc("lift"), F.desc("n_both"), "antecedent", "consequent"]
     of_first = Window.partitionBy("antecedent").orderBy(*strongest)
     of_second = Window.partitionBy("consequent").orderBy(*strongest)
     order = Window.partitionBy(F.lit(0)).orderBy(*strongest)

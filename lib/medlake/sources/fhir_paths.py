@@ -6,6 +6,7 @@ small fraction of the resources, are taken apart. A path is that of a value: nam
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 
@@ -59,9 +60,8 @@ def counted(resources: DataFrame) -> DataFrame:
 def with_reading(paths: DataFrame, shapes: Mapping[str, str]) -> DataFrame:
     """Adds `is_read`: whether a view of the type (`shapes`: type → DDL) holds the path or something above it whole."""
     read = {kind: sorted(leaves(T.StructType.fromDDL(ddl))) for kind, ddl in shapes.items()}
-    known = F.create_map(
-        *[part for kind, names in read.items() for part in (F.lit(kind), F.array(*[F.lit(n) for n in names]))]
-    )
+    # one literal: a thousand of them make each plan that holds them slow
+    known = F.from_json(F.lit(json.dumps(read)), "map<string,array<string>>")
     mine = F.coalesce(F.try_element_at(known, F.col("resource_type")), F.array().cast("array<string>"))
     path = F.concat("path", F.lit("."))
     return paths.withColumn("is_read", F.exists(mine, lambda leaf: path.startswith(F.concat(leaf, F.lit(".")))))
