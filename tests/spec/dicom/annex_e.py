@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement, validate_value
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
-from tests.spec.standards.published import published
+from tests.shared import shared
 
 TABLE = "dicom-ps3.15-table-E.1-1-2025-01.json"
 SECRET = "Zq7Quux"
@@ -60,7 +60,7 @@ class Case:
 
 def cases() -> list[Case]:
     """All 621."""
-    rows = json.loads(published("standards", TABLE).read_text(encoding="utf-8"))
+    rows = json.loads(shared("standards", TABLE).read_text(encoding="utf-8"))
     found = []
     for row in rows:
         if row["id"] in REPEATING:

@@ -17,7 +17,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 from tests.rooms import dicom_table
 from tests.spec.dicom.annex_e import OPTIONS, SECRET, SECRET_UID, SHIFT_DAYS, TABLE, Case, cases, fault, plant
-from tests.spec.standards.published import published
+from tests.shared import shared
 
 from medlake.doors.settings import Conf
 from medlake.grammar.errors import ConfigError
@@ -131,7 +131,7 @@ def test_where_the_table_leaves_it_open_the_kind_of_object_decides(
 
 
 def test_our_table_is_made_from_the_published_one() -> None:
-    path = published("standards", TABLE)
+    path = shared("standards", TABLE)
     rows = json.loads(path.read_text(encoding="utf-8"))
     lines = dicom_table.CONF.read_text(encoding="utf-8").splitlines()
     ours = lines[lines.index("[attribute]") + 1 : lines.index("", lines.index("[attribute]"))]
