@@ -26,13 +26,13 @@ MAX_LEVELS = 100  # levels of one category, codes of one set: the most frequent,
 
 
 class _Params(HasOutputCol):
-    numberCols: Param[list[str]] = Param(
+    numberCols: Param[Any] = Param(
         Params._dummy(), "numberCols", "columns with numbers", TypeConverters.toListString
     )
-    categoryCols: Param[list[str]] = Param(
+    categoryCols: Param[Any] = Param(
         Params._dummy(), "categoryCols", "string columns with one level each", TypeConverters.toListString
     )
-    codeCols: Param[list[str]] = Param(
+    codeCols: Param[Any] = Param(
         Params._dummy(), "codeCols", "array<string> columns with a set of codes", TypeConverters.toListString
     )
     maxLevels: Param[int] = Param(Params._dummy(), "maxLevels", "most levels of a column", TypeConverters.toInt)
