@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from medlake.privacy.lexicon import Lexicon
@@ -48,7 +49,8 @@ def find(text: str, names: Iterable[str] = (), ids: Iterable[str] = (), *, known
     """Spans in order, none overlapping. `names`, `ids`: the patient's own words from the record."""
     taken = [False] * len(text)
     if text.islower() and len(text.title()) == len(text):
-        text = text.title()  # a text without capitals is read as if each word had one
+        text = text.title()  # a text without capitals is read as if each word had one, and no word taken for a name
+        known = replace(known, first=known.first - known.ambiguous)
     spans: list[Span] = []
 
     def take(start: int, end: int, kind: str, form: str) -> None:
