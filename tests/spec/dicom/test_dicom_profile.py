@@ -16,8 +16,8 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 from pydicom.uid import UID
 from tests.rooms import dicom_table
-from tests.spec.dicom.annex_e import OPTIONS, SECRET, SECRET_UID, SHIFT_DAYS, TABLE, Case, cases, fault, plant
 from tests.shared import shared
+from tests.spec.dicom.annex_e import OPTIONS, SECRET, SECRET_UID, SHIFT_DAYS, TABLE, Case, cases, fault, plant
 
 from medlake.doors.settings import Conf
 from medlake.grammar.errors import ConfigError
