@@ -19,7 +19,7 @@ java:
 	@command -v python3 >/dev/null || { echo "Python 3.11 or newer is not installed." >&2; exit 3; }
 	@[ -x "$$(command -v $(UV))" ] || { echo "Installing uv into .cache/uv"; python3 -m venv .cache/uv && .cache/uv/bin/pip install -q uv; }
 	@echo "Installing the environment from uv.lock"
-	@$(UV) sync -q --frozen --all-groups
+	@$(UV) sync -q --frozen --all-groups --compile-bytecode
 	@touch $@
 
 .PHONY: env

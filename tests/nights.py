@@ -58,3 +58,8 @@ def contents(spark: SparkSession, lake: Path, *layers: str) -> dict[str, tuple[i
             row = table.agg(F.count("*").alias("n"), hashed.alias("hash")).first()
             found[name] = (int(row["n"]), int(row["hash"] or 0))
     return found
+
+
+def run_steps(lake: Path, landing: Path, conf: Path, *steps: str) -> int:
+    """Some steps of a night in this process, on the suite's Spark session."""
+    return Runner(Options(conf=conf, lake=lake, landing=landing)).part(*steps)

@@ -1,18 +1,21 @@
-"""SIGKILL at chosen changes to the lake's files: whatever step it hits, the lake ends as if nothing had happened.
+"""SIGKILL and failing disks at chosen changes to the lake's files: the lake ends as if nothing had happened.
 
-The first run counts how often a small lake's files change; then one lake is killed at twelve of these places in
-turn, gone on with after each, and compared with the undisturbed one. The control leaves out what makes an append
-safe and must show doubled rows: the test can see what it looks for.
+The first run counts how often a small lake's files change. Lakes are then killed at twelve of these places, gone on
+with after each, and compared with the undisturbed one; the same with disks that are full or broken for a while, and
+with a worker of Python that is killed. The control leaves out what makes an append safe and must show doubled rows:
+the test can see what it looks for.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,15 +66,29 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(home: Path, lake: Path, shim: Path, crash_at: int = 0) -> tuple[int, int]:
-    """(exit code, changes made below the lake) of one run of the steps in a process group of its own."""
-    counter = lake.parent / f"{lake.name}.count"
-    counter.unlink(missing_ok=True)
-    env = os.environ | {"LD_PRELOAD": str(shim), "CRASH_PREFIX": str(lake), "CRASH_COUNT": str(counter), "CRASH_AT": str(crash_at)}
+def start(home: Path, lake: Path, **env: str) -> subprocess.Popen[bytes]:
+    """The steps in a process group of their own."""
     command = [sys.executable, "-c", PROGRAM.format(steps=STEPS), str(home / "conf"), str(lake), str(home / "landing")]
     with (lake.parent / f"{lake.name}.out").open("ab") as out:
-        code = subprocess.run(command, env=env, stdout=out, stderr=out, start_new_session=True, check=False).returncode
+        return subprocess.Popen(command, env=os.environ | env, stdout=out, stderr=out, start_new_session=True)
+
+
+def run(home: Path, lake: Path, shim: Path, crash_at: int = 0, **env: str) -> tuple[int, int]:
+    """(exit code, changes made below the lake) of one run of the steps."""
+    counter = lake.parent / f"{lake.name}.count"
+    counter.unlink(missing_ok=True)
+    watched = {"LD_PRELOAD": str(shim), "CRASH_PREFIX": str(lake), "CRASH_COUNT": str(counter), "CRASH_AT": str(crash_at)}
+    code = start(home, lake, **watched, **env).wait()
     return code, struct.unpack("<Q", counter.read_bytes())[0]
+
+
+@pytest.fixture(scope="module")
+def calm(spark: SparkSession, home: Path, shim: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, tuple[int, int]]]:
+    """(changes of files, rows) of an undisturbed run."""
+    lake = tmp_path_factory.mktemp("calm") / "lake"
+    code, changes = run(home, lake, shim)
+    assert code == 0 and changes > 100
+    return changes, rows_of(spark, lake)
 
 
 def rows_of(spark: SparkSession, lake: Path) -> dict[str, tuple[int, int]]:
@@ -89,10 +106,8 @@ def rows_of(spark: SparkSession, lake: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.long
-def test_twelve_kills_at_changes_of_files_lose_and_double_nothing(spark: SparkSession, home: Path, shim: Path, tmp_path: Path) -> None:
-    code, changes = run(home, tmp_path / "calm", shim)
-    assert code == 0 and changes > 100
-    whole = rows_of(spark, tmp_path / "calm")
+def test_twelve_kills_at_changes_of_files_lose_and_double_nothing(spark: SparkSession, home: Path, shim: Path, calm, tmp_path: Path) -> None:
+    changes, whole = calm
     killed = 0
     for n in range(LAKES):  # each lake is killed, gone on with, killed again, and gone on with to its end
         lake = tmp_path / f"lake{n}"
@@ -104,6 +119,46 @@ def test_twelve_kills_at_changes_of_files_lose_and_double_nothing(spark: SparkSe
         assert rows_of(spark, lake) == whole, f"killed at change {first} of {changes}"
     print(f"{changes} changes of files; {killed} kills; nothing lost, nothing doubled")
     assert killed >= 2 * LAKES - 2  # a kill may come after the last change
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("fault", "part"), [(errno.ENOSPC, 0.2), (errno.EIO, 0.5), (errno.EACCES, 0.8)])
+def test_a_disk_that_fails_for_a_while_is_no_silent_loss(spark: SparkSession, home: Path, shim: Path, calm, tmp_path: Path, fault: int, part: float) -> None:
+    changes, whole = calm
+    lake = tmp_path / "lake"
+    code, _ = run(home, lake, shim, int(changes * part), CRASH_ERRNO=str(fault), CRASH_FOR="40")
+    assert code != 0 or rows_of(spark, lake) == whole
+    assert run(home, lake, shim)[0] == 0
+    assert rows_of(spark, lake) == whole
+
+
+@pytest.mark.long
+def test_a_killed_worker_of_python_is_no_silent_loss(spark: SparkSession, home: Path, shim: Path, calm, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    running = start(home, lake)
+    killed = 0
+    while running.poll() is None and not killed:
+        killed = sum(kill(pid) for pid in workers_of(running.pid))
+        time.sleep(0.05)
+    assert killed
+    assert running.wait() != 0 or rows_of(spark, lake) == calm[1]
+    assert run(home, lake, shim)[0] == 0
+    assert rows_of(spark, lake) == calm[1]
+
+
+def workers_of(leader: int) -> list[int]:
+    """The workers that read and write for Spark in a session."""
+    told = subprocess.run(["ps", "-eo", "pid=,sess=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in told.splitlines()]
+    return [int(pid) for pid, session, args in rows if "pyspark.daemon" in args and int(session) == leader]
+
+
+def kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_without_its_transaction_a_repeated_append_doubles_rows(spark: SparkSession, home: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from medlake.doors.commits import CommitBook
 from medlake.grammar.contract import Promise, conform, promise
 from medlake.grammar.errors import ContractError
 
@@ -51,6 +52,7 @@ class Lake:
     def __init__(self, spark: SparkSession, root: Path) -> None:
         self.spark, self.root = spark, root
         self.activity = Activity()
+        self._book = CommitBook(root)
         self._lock = threading.Lock()
 
     def path(self, name: str) -> str:
@@ -137,8 +139,10 @@ class Lake:
 
     def _wrote(self, name: str, changes: Changes) -> None:
         version = self.version(name)
+        assert version is not None
+        self._book.note(Path(self.path(name)), version)
         with self._lock:
-            self.activity.written[name] = -1 if version is None else version
+            self.activity.written[name] = version
             self.activity.changed[name] = changes
 
     def take_activity(self) -> Activity:

@@ -53,6 +53,12 @@ class BusyError(MedlakeError):
     exit_code = 6
 
 
+class DamagedLakeError(MedlakeError):
+    """Commits that were acknowledged are gone or altered: nothing is written until they are put back."""
+
+    exit_code = 7
+
+
 class MissingExtraError(ConfigError):
     """An optional library is not installed."""
 
@@ -67,5 +73,6 @@ EXIT_CODES: dict[int, str] = {
     InputRefusedError.exit_code: "input refused",
     QualityGateError.exit_code: "quality gate",
     BusyError.exit_code: "busy",
+    DamagedLakeError.exit_code: "damaged lake",
     MedlakeError.exit_code: "internal",
 }

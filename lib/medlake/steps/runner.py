@@ -13,6 +13,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from medlake.doors import session
+from medlake.doors.commits import CommitBook
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts, Lease, Ledger, Night, now
 from medlake.doors.settings import Conf, load, read_key
@@ -96,6 +97,11 @@ class Runner:
             return 0
         return self._hold(lambda ctx, ledger: self._one(ctx, ledger, plan, forced=True))
 
+    def part(self, *steps: str) -> int:
+        """Run these steps as the night would, each upon what it has done before; returns the exit code."""
+        plans = [Plan(step, (), 0) for step in steps]
+        return self._hold(lambda ctx, ledger: max(self._one(ctx, ledger, plan, forced=False) for plan in plans))
+
     def retry(self) -> int:
         """Read quarantined records again, then link and build: what passes by now closes its entry."""
 
@@ -113,6 +119,8 @@ class Runner:
         left = self.lease.acquire()
         try:
             self.progress.say(f"Starting Spark ({self.settings.profile})")
+            for said in CommitBook(self.settings.lake).check():
+                self.progress.say(f"Took away a commit that was never finished: {said}")
             spark = session.start("medlake", self.conf.spark(self.settings.profile))
             lake = Lake(spark, self.settings.lake)
             digest = conf_digest(self.conf, self.settings)
