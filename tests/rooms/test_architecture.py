@@ -60,7 +60,6 @@ FITTING = {
     "ml/birch.py": ({"toArrow"}, "at most maxSubclusters subclusters"),
     "ml/k_distance.py": ({"toArrow"}, "k distances of a bounded sample, one row per partition"),
     "ml/mixed.py": ({"first", "collect"}, "means, spreads and the shares of at most maxLevels levels"),
-    "ml/choice.py": ({"localCheckpoint", "collect", "fit"}, "figures per k"),
     "models/fitting.py": ({"fit", "collect", "localCheckpoint"}, "classifiers: parameters and one count per fold"),
     "models/preparation.py": ({"first"}, "an Estimator's _fit: one mean and one spread per feature"),
 }

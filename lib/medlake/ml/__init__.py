@@ -1,7 +1,6 @@
 """Estimators and models for Spark, in the manner of pyspark.ml: params, fit, transform, save, load. A registry only."""
 
 from medlake.ml.birch import Birch, BirchModel
-from medlake.ml.choice import best_k, tried
 from medlake.ml.dbscan import DBSCAN, DBSCANModel
 from medlake.ml.grouping import grouping
 from medlake.ml.itemsets import FrequentItemsets, FrequentItemsetsModel
@@ -26,9 +25,7 @@ __all__ = [
     "MixedEncoderModel",
     "SequencePatterns",
     "SequencePatternsModel",
-    "best_k",
     "grouping",
     "k_distances",
     "suggested_eps",
-    "tried",
 ]
