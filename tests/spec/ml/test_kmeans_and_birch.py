@@ -1,17 +1,14 @@
-"""K-means and BIRCH beside scikit-learn's on the same points; the figures of choice beside scikit-learn's too."""
+"""K-means and BIRCH beside scikit-learn's on the same points."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from medlake.ml.choice import adjusted_rand_of, best_jaccard
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.cluster import Birch as OneBirch
 from sklearn.cluster import KMeans as OneMachine
 from sklearn.datasets import load_breast_cancer, make_blobs
-from sklearn.metrics import (
-    adjusted_rand_score,
-)
+from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
 from medlake.ml import Birch, KMeans
@@ -84,15 +81,6 @@ def test_features_of_a_tree_add_up_to_the_sums_of_the_points():
     assert made.mass.sum() == 7000
     assert made.linear.sum(axis=0) == pytest.approx(points.sum(axis=0))
     assert made.squares.sum() == pytest.approx((points**2).sum())
-
-
-def test_agreement_of_two_groupings_by_hand():
-    draw = np.random.default_rng(1)
-    a, b = draw.integers(0, 4, 200), draw.integers(0, 3, 200)
-    cells = np.zeros((4, 3))
-    np.add.at(cells, (a, b), 1)
-    assert adjusted_rand_of(cells) == pytest.approx(adjusted_rand_score(a, b))
-    assert best_jaccard(np.array([[3.0, 1.0], [0.0, 4.0]])) == pytest.approx([3 / 4, 4 / 5])
 
 
 def test_resamples_draw_by_the_point_and_not_by_its_place():
