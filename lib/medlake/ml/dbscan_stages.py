@@ -76,10 +76,11 @@ def found(cells: Cells, rule: Rule) -> Callable[[pa.Table], pa.Table]:
             own, halo, weight, halo_weight,
             eps=rule.radius, min_points=rule.min_points, p=rule.metric.p, pairs_at_once=rule.pairs_at_once,
         )  # fmt: skip
-        comps = cell * SHIFT + known.group
+        group, claimed_by = known.group.astype(np.int64), known.claimed_by.astype(np.int64)  # numbers beyond 32 bits
+        comps = cell * SHIFT + group
         core = np.flatnonzero(known.is_core)
-        rows = [*_core_rows(cell, own, weight, known.group, core), *_border_rows(cells, cell, own, comps, core)]
-        rows += _claim_rows(cells, cell, halo[known.claimed], cell * SHIFT + known.claimed_by)
+        rows = [*_core_rows(cell, own, weight, group, core), *_border_rows(cells, cell, own, comps, core)]
+        rows += _claim_rows(cells, cell, halo[known.claimed], cell * SHIFT + claimed_by)
         return pa.Table.from_batches([batch_of(FOUND, rows)])
 
     return find
