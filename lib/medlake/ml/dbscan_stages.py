@@ -33,7 +33,6 @@ Batches = Iterator[pa.RecordBatch]
 ROUTED = "cell bigint, is_own boolean, points binary, weight binary"
 FOUND = "kind string, cell bigint, comp bigint, mass double, first array<double>, points binary, comps binary"
 CORE, BORDER, CLAIM = "core", "border", "claim"  # core points; those in halos of lower cells; claims on higher cells
-EDGE = "a bigint, b bigint"
 SHIFT = 2**32
 
 
@@ -76,11 +75,10 @@ def found(cells: Cells, rule: Rule) -> Callable[[pa.Table], pa.Table]:
             own, halo, weight, halo_weight,
             eps=rule.radius, min_points=rule.min_points, p=rule.metric.p, pairs_at_once=rule.pairs_at_once,
         )  # fmt: skip
-        group, claimed_by = known.group.astype(np.int64), known.claimed_by.astype(np.int64)  # numbers beyond 32 bits
-        comps = cell * SHIFT + group
+        comps = cell * SHIFT + known.group
         core = np.flatnonzero(known.is_core)
-        rows = [*_core_rows(cell, own, weight, group, core), *_border_rows(cells, cell, own, comps, core)]
-        rows += _claim_rows(cells, cell, halo[known.claimed], cell * SHIFT + claimed_by)
+        rows = [*_core_rows(cell, own, weight, known.group, core), *_border_rows(cells, cell, own, comps, core)]
+        rows += _claim_rows(cells, cell, halo[known.claimed], cell * SHIFT + known.claimed_by)
         return pa.Table.from_batches([batch_of(FOUND, rows)])
 
     return find
