@@ -19,7 +19,7 @@ java:
 	@command -v python3 >/dev/null || { echo "Python 3.11 or newer is not installed." >&2; exit 3; }
 	@[ -x "$$(command -v $(UV))" ] || { echo "Installing uv into .cache/uv"; python3 -m venv .cache/uv && .cache/uv/bin/pip install -q uv; }
 	@echo "Installing the environment from uv.lock"
-	@$(UV) sync -q --frozen --all-groups
+	@$(UV) sync -q --frozen --all-groups --compile-bytecode
 	@touch $@
 
 .PHONY: env
@@ -40,7 +40,7 @@ test: env ## all tests, whole nights, kills and a real cluster among them (25 mi
 	@$(PY) -m pytest -n 2 --dist loadscope -m "not long"
 
 .PHONY: test-faults
-test-faults: env ## kills at twelve changes of the lake's files (ten minutes; needs a C compiler)
+test-faults: env ## what takes too long for every time: kills in six steps and at twelve changes of files, failing disks (half an hour; needs a C compiler)
 	@$(PY) -m pytest -m long
 
 .PHONY: test-quick

@@ -7,7 +7,6 @@ bytes: how many equal points each stands for). NumPy reads both without a copy. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -85,22 +84,6 @@ def from_bytes(values: Iterable[bytes | None], width: int) -> Floats:
 def pieces(n: int, size: int = BLOCK_POINTS) -> Iterator[slice]:
     """Slices of at most `size` that cover n rows."""
     return (slice(start, start + size) for start in range(0, n, size))
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What one pass says about the data. sample: distinct points in the order of their hash, with their copies.
-
-    n_distinct: exact where the sample holds every distinct point, else estimated from its largest hash.
-    """
-
-    n: int
-    n_unsound: int
-    width: int
-    largest: float
-    n_distinct: float
-    sample: Floats
-    weight: Floats
 
 
 def as_array(dataset: DataFrame, column: str) -> Column:

@@ -18,13 +18,13 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from medlake.ml import dbscan_stages as stages
-from medlake.ml.blocks import Survey, as_array, from_bytes
+from medlake.ml.blocks import as_array, from_bytes
 from medlake.ml.cells import Cells, cells_of, frame_of
-from medlake.ml.components import components
+from medlake.ml.components import EDGE, components
 from medlake.ml.dbscan_labels import labelled
 from medlake.ml.metric import EXPONENT, Metric
 from medlake.ml.persistence import KeepsTables
-from medlake.ml.survey import surveyed
+from medlake.ml.survey import Survey, surveyed
 
 SAMPLE = 20_000  # distinct points that the cells are made from: the driver holds no more
 MOST_CELLS = SAMPLE // 40  # so that each cell is cut by at least 40 sampled points
@@ -114,7 +114,7 @@ class DBSCAN(Estimator["DBSCANModel"], _Params, DefaultParamsReadable[Any], Defa
         routed = dataset.select(as_array(dataset, features)).mapInArrow(stages.routed(cells, rule), stages.ROUTED)
         local = routed.groupBy("cell").applyInArrow(stages.found(cells, rule), stages.FOUND).localCheckpoint()
         told = local.where(F.col("kind") != stages.CORE).select("kind", "cell", "points", "comps")
-        edges = told.groupBy("cell").applyInArrow(stages.matched(rule), stages.EDGE)
+        edges = told.groupBy("cell").applyInArrow(stages.matched(rule), EDGE)
         core = _numbered(local.where(F.col("kind") == stages.CORE), components(edges)).localCheckpoint()
         model = DBSCANModel()
         model._restore({"width": survey.width, "cells": cells.to_json()}, {"core": core})

@@ -33,7 +33,6 @@ Batches = Iterator[pa.RecordBatch]
 ROUTED = "cell bigint, is_own boolean, points binary, weight binary"
 FOUND = "kind string, cell bigint, comp bigint, mass double, first array<double>, points binary, comps binary"
 CORE, BORDER, CLAIM = "core", "border", "claim"  # core points; those in halos of lower cells; claims on higher cells
-EDGE = "a bigint, b bigint"
 SHIFT = 2**32
 
 

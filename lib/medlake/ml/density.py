@@ -152,7 +152,7 @@ def _joined(own: Floats, core: Ints, group: Ints, eps: float, p: float) -> Ints:
     a, b = np.concatenate(pairs, axis=1)
     n = int(group.max()) + 1
     links = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(n, n))
-    merged = connected_components(links, directed=False)[1]
+    merged = connected_components(links, directed=False)[1].astype(np.int64)  # scipy gives 32 bits
     return np.where(group >= 0, merged[group], -1)
 
 

@@ -15,11 +15,11 @@ from pyspark.ml.param.shared import HasFeaturesCol, HasMaxIter, HasPredictionCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
-from medlake.ml.blocks import Floats, Survey, as_blocks
+from medlake.ml.blocks import Floats, as_blocks
 from medlake.ml.lloyd import Fitted, lloyd, starts
 from medlake.ml.nearest import with_nearest
 from medlake.ml.persistence import KeepsTables
-from medlake.ml.survey import surveyed
+from medlake.ml.survey import Survey, surveyed
 
 SAMPLE = 20_000  # distinct points that starts are looked for on
 

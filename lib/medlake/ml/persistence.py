@@ -6,13 +6,13 @@ So a model works inside a PipelineModel and with `mlflow.spark.log_model`; no pi
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from abc import abstractmethod
+from typing import Any
 
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 from pyspark.sql import DataFrame
 
 FACTS = "facts"
-Kept = TypeVar("Kept", bound="KeepsTables")
 
 
 class KeepsTables(MLReadable[Any], MLWritable):
@@ -21,14 +21,14 @@ class KeepsTables(MLReadable[Any], MLWritable):
     Its class can be made without arguments; `_restore` takes back what the other two gave.
     """
 
-    def _facts(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _facts(self) -> dict[str, Any]: ...
 
-    def _tables(self) -> dict[str, DataFrame]:
-        raise NotImplementedError
+    @abstractmethod
+    def _tables(self) -> dict[str, DataFrame]: ...
 
-    def _restore(self, facts: dict[str, Any], tables: dict[str, DataFrame]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _restore(self, facts: dict[str, Any], tables: dict[str, DataFrame]) -> None: ...
 
     def write(self) -> MLWriter:
         """A writer: `model.write().overwrite().save(path)`; `model.save(path)` does not overwrite."""

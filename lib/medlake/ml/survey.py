@@ -7,6 +7,7 @@ the number of partitions or the number of copies. It is bounded by `size`, and t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,6 @@ from pyspark.sql import functions as F
 from medlake.ml.blocks import (
     BUFFER_POINTS,
     Floats,
-    Survey,
     as_array,
     batch_of,
     collapsed,
@@ -31,6 +31,22 @@ FOUND = (
     " n bigint, n_unsound bigint, width bigint, widest bigint, largest double"
 )
 SMALLEST = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass says about the data. sample: distinct points in the order of their hash, with their copies.
+
+    n_distinct: exact where the sample holds every distinct point, else estimated from its largest hash.
+    """
+
+    n: int
+    n_unsound: int
+    width: int
+    largest: float
+    n_distinct: float
+    sample: Floats
+    weight: Floats
 
 
 def surveyed(dataset: DataFrame, features: str, *, size: int, seed: int) -> Survey:

@@ -60,6 +60,7 @@ def test_core_groups_and_noise_are_those_of_scikit_learn(spark, name):
     _assert_same_as_scikit_learn(data, *_answers(model.transform(_frame(spark, data.points))))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["chains", "blobs, 20-D", "duplicates"])
 def test_any_number_of_partitions_and_cells_gives_the_same_labels(spark, name):
     data, answers, n_cells = DATA_SETS[name](), [], []

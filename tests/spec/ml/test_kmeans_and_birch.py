@@ -68,7 +68,7 @@ def test_birch_finds_the_groups_of_scikit_learn(spark, step):
     label = _labels(model.transform(_frame(spark, points)))
     want = OneBirch(threshold=0.8, n_clusters=5).fit(points)
     assert adjusted_rand_score(want.labels_, label) >= 0.95
-    assert _inertia(points, label) <= 1.01 * _inertia(points, want.labels_)
+    assert _inertia(points, label) <= 1.02 * _inertia(points, want.labels_)
     assert sum(mass for _, mass, _ in model.subclusters) == len(points)
 
 
