@@ -91,7 +91,7 @@ def test_features_of_a_tree_add_up_to_the_sums_of_the_points():
 
 def test_the_figures_of_a_k_are_those_of_scikit_learn_and_planted_groups_win(spark):
     points = make_blobs(900, n_features=3, centers=4, random_state=6)[0]
-    found = tried(_frame(spark, points), [2, 3, 4, 5], seed=3, n_resamples=4, n_references=4)
+    found = tried(_frame(spark, points), [2, 3, 4, 5], seed=3, n_resamples=10, n_references=4)
     of_four = next(one for one in found if one.k == 4)
     label = ((points[:, None] - of_four.centres[None]) ** 2).sum(axis=2).argmin(axis=1)
     assert of_four.silhouette == pytest.approx(silhouette_score(points, label, metric="sqeuclidean"), abs=1e-9)
