@@ -18,15 +18,18 @@ def start() -> Any:
     return DeltaLakeFormat
 
 
-def run(delta: Any, data: Path, out: Path) -> int:
+def run(delta: Any, data: Path, out: Path) -> None:
     from cumulus_etl import cli
 
     group = ["--export-group", "benchmark", "--export-timestamp", "2026-01-01T00:00:00+00:00"]
     command = ["etl", str(data), str(out / "tables"), str(out / "phi"), "--allow-missing-resources", *group]
     asyncio.run(cli.main(command))
+
+
+def count(delta: Any, data: Path, out: Path) -> int:
     tables = [path for path in (out / "tables").iterdir() if not path.name.startswith(("etl__", "JobConfig", "_"))]
     return sum(delta.spark.read.format("delta").load(str(t)).count() for t in tables if (t / "_delta_log").is_dir())
 
 
 if __name__ == "__main__":
-    serve(start, run)
+    serve(start, run, count)

@@ -16,16 +16,18 @@ def start() -> object:
     return duckdb.connect(config={"threads": CORES})
 
 
-def run(duck: object, data: Path, out: Path) -> int:
+def run(duck: object, data: Path, out: Path) -> None:
     from deltalake import write_deltalake
 
-    n_rows = 0
     for path in sorted(data.glob("*.csv")):
         table = duck.sql(f"SELECT * FROM read_csv('{path}', sample_size = -1)")  # type: ignore[attr-defined]
         write_deltalake(str(out / path.stem), table.fetch_arrow_reader(65_536))
-        n_rows += duck.sql(f"SELECT count(*) FROM read_csv('{path}', sample_size = -1)").fetchone()[0]  # type: ignore[attr-defined]
-    return n_rows
+
+
+def count(duck: object, data: Path, out: Path) -> int:
+    tables = f"read_parquet('{out}/*/*.parquet', union_by_name = true)"
+    return int(duck.sql(f"SELECT count(*) FROM {tables}").fetchone()[0])  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
-    serve(start, run)
+    serve(start, run, count)

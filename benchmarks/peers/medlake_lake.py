@@ -75,8 +75,8 @@ def landed(lake: Lake, data: Path, of: Source) -> DataFrame:
     return lake.read("bronze.landing_file").repartition(CORES * 4, "file_sha256")
 
 
-def kept(lake: Lake, records: DataFrame, target: str) -> int:
-    """Append what can be kept and set the rest aside; how many were kept."""
+def keep(lake: Lake, records: DataFrame, target: str) -> None:
+    """Append what can be kept and set the rest aside."""
     read = records.persist(StorageLevel.MEMORY_AND_DISK)
     stamp = {"run_id": F.lit("benchmark"), "ingested_at": F.current_timestamp()}
     fit = read.where(F.col("reason_code").isNull()).withColumns(stamp)
@@ -84,42 +84,44 @@ def kept(lake: Lake, records: DataFrame, target: str) -> int:
     known, quarantine = lake.read("quarantine.record"), promise("quarantine.record")
     aside = from_reading(read.where(F.col("reason_code").isNotNull()), target, known, quarantine)
     lake.merge("quarantine.record", aside, keep=True)
-    n_kept = read.where(F.col("reason_code").isNull()).count()
     read.unpersist()
-    return n_kept
 
 
-def dicom(spark: SparkSession, data: Path, out: Path) -> int:
+def dicom(spark: SparkSession, data: Path, out: Path) -> None:
     lake, of = Lake(spark, out), source("dicom")
-    n_kept = kept(lake, read(lake, landed(lake, data, of), of), "bronze.dicom_object")
+    keep(lake, read(lake, landed(lake, data, of), of), "bronze.dicom_object")
     typed = described(lake.read("bronze.dicom_object"))
     typed.write.format("delta").save(str(out / "series" / "instance"))
-    return n_kept
 
 
-def fhir(spark: SparkSession, data: Path, out: Path) -> int:
+def fhir(spark: SparkSession, data: Path, out: Path) -> None:
     lake, of = Lake(spark, out), source("fhir")
-    n_kept = kept(lake, read(lake, landed(lake, data, of), of), "bronze.fhir_resource")
+    keep(lake, read(lake, landed(lake, data, of), of), "bronze.fhir_resource")
     present = {path.name.partition(".")[0] for path in data.iterdir()}
     shapes = {k: ddl for k, ddl in Conf().texts("formats", "fhir", suffix=".ddl").items() if k in present}
     for kind, view in fhir_views(lake.read("bronze.fhir_resource"), of, shapes).items():
         view.write.format("delta").save(str(out / "typed" / kind))
-    return n_kept
 
 
-def csv(spark: SparkSession, data: Path, out: Path) -> int:
+def csv(spark: SparkSession, data: Path, out: Path) -> None:
     lake, of = Lake(spark, out), source("csv")
-    n_kept = kept(lake, read(lake, landed(lake, data, of), of), "bronze.csv_record")
+    keep(lake, read(lake, landed(lake, data, of), of), "bronze.csv_record")
     bronze = lake.read("bronze.csv_record")
     for name, ddl in TYPED.items():
         columns = [column.split() for column in ddl.split(", ")]
         view = table_view(bronze, of, name, [column for column, _ in columns])
         typed = view.select(*[F.col(column).try_cast(kind).alias(column) for column, kind in columns])
         typed.write.format("delta").save(str(out / "typed" / name))
-    return n_kept
 
 
-KINDS: dict[str, Callable[[SparkSession, Path, Path], int]] = {"csv": csv, "dicom": dicom, "fhir": fhir}
+HELD = {"csv": "bronze.csv_record", "dicom": "bronze.dicom_object", "fhir": "bronze.fhir_resource"}
+
+
+def count(spark: SparkSession, data: Path, out: Path) -> int:
+    return Lake(spark, out).read(HELD[sys.argv[1]]).count()
+
+
+KINDS: dict[str, Callable[[SparkSession, Path, Path], None]] = {"csv": csv, "dicom": dicom, "fhir": fhir}
 
 if __name__ == "__main__":
-    serve(start, KINDS[sys.argv[1]])
+    serve(start, KINDS[sys.argv[1]], count)

@@ -31,11 +31,14 @@ def start() -> Any:
     return PathlingContext.create(spark, enable_terminology=False)
 
 
-def run(pathling: Any, data: Path, out: Path) -> int:
+def run(pathling: Any, data: Path, out: Path) -> None:
     pathling.read.ndjson(str(data)).write.delta(str(out))
+
+
+def count(pathling: Any, data: Path, out: Path) -> int:
     spark = pathling.spark
     return sum(spark.read.format("delta").load(str(table)).count() for table in out.iterdir() if table.is_dir())
 
 
 if __name__ == "__main__":
-    serve(start, run)
+    serve(start, run, count)

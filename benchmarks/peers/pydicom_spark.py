@@ -26,15 +26,18 @@ def told(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
-def run(spark: SparkSession, data: Path, out: Path) -> int:
+def run(spark: SparkSession, data: Path, out: Path) -> None:
     paths = [(str(path),) for path in sorted(data.rglob("*.dcm"))]
     files = spark.createDataFrame(paths, "path string").repartition(CORES * 4)
     table = files.mapInArrow(told, from_arrow_schema(arrow_schema()))
     table.write.format("delta").save(str(out / "instance"))
-    return len(paths)
+
+
+def count(spark: SparkSession, data: Path, out: Path) -> int:
+    return int(spark.read.format("delta").load(str(out / "instance")).count())
 
 
 if __name__ == "__main__":
     here = str(Path(__file__).parent)
     sys.path.insert(0, here)
-    serve(start, run)
+    serve(start, run, count)
