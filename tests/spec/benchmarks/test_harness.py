@@ -24,9 +24,12 @@ SLEEPER = """
         held = bytearray({megabytes} * 1_000_000)
         time.sleep(0.3)
         (out / "table").write_text(data.read_text())
-        return len(data.read_text().split()) if len(held) else 0
+        assert len(held)
 
-    serve(lambda: None, run)
+    def count(state, data, out):
+        return len((out / "table").read_text().split())
+
+    serve(lambda: None, run, count)
 """
 
 
