@@ -11,11 +11,10 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from medlake.imaging.guarded import Measured, Measurer, Request
+from medlake.grammar.isolated import Isolated, NoAnswerError
+from medlake.imaging.guarded import FAILED, Measured, Request, guarded, measure
 
-FEATURE = T.StructType(
-    [T.StructField("feature", T.StringType(), False), T.StructField("value", T.DoubleType(), False)]
-)
+FEATURE = T.StructType([T.StructField("feature", T.StringType(), False), T.StructField("value", T.DoubleType(), False)])
 MEASURED = T.StructType(
     [
         T.StructField("sop_instance_uid", T.StringType(), False),
@@ -41,13 +40,21 @@ def image_features(objects: DataFrame) -> DataFrame:
     schema = to_arrow_schema(MEASURED)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with Measurer() as measure:
+        with guarded(measure) as child:
             for batch in batches:
                 for part in range(0, batch.num_rows, BATCH_ROWS):
-                    rows = [_row(r, measure(_request(r))) for r in batch.slice(part, BATCH_ROWS).to_pylist()]
+                    rows = [_row(r, measured_by(child, _request(r))) for r in batch.slice(part, BATCH_ROWS).to_pylist()]
                     yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
     return wanted.mapInArrow(run, MEASURED)
+
+
+def measured_by(child: Isolated[Measured], request: Request) -> Measured:
+    """What the child measures of one object; `FAILED` where it cannot."""
+    try:
+        return child(request)
+    except NoAnswerError:
+        return FAILED
 
 
 def features(measured: DataFrame) -> DataFrame:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from medlake.grammar.isolated import Isolated, NoAnswerError
 from medlake.grammar.origin import stands
 from medlake.sources.declared import Source
-from medlake.sources.isolated import Isolated
 from medlake.sources.picture import extension_differs, inspected
 from medlake.sources.reading import STANDS, VERDICT, Refused
 
@@ -41,6 +41,8 @@ PAYLOAD = [
 ]
 MAX_RAW_BYTES = 64 * 1024  # of a refused file; the file itself stays in landing
 BATCH_ROWS = 64
+TIME_LIMIT_S = 20.0  # one file; no file of a hospital needs as long
+MEMORY_LIMIT_BYTES = 2 * 1024**3  # beyond what the process holds when it starts
 
 
 def read_pictures(files: DataFrame, sources: Mapping[str, Source]) -> DataFrame:
@@ -54,7 +56,7 @@ def read_pictures(files: DataFrame, sources: Mapping[str, Source]) -> DataFrame:
     patterns = {s.name: re.compile(s.name_pattern) for s in sources.values() if s.name_pattern}
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with Isolated(inspected) as look:
+        with looking(inspected) as look:
             for batch in batches:
                 for part in range(0, batch.num_rows, BATCH_ROWS):
                     listed = batch.slice(part, BATCH_ROWS).to_pylist()
@@ -64,13 +66,24 @@ def read_pictures(files: DataFrame, sources: Mapping[str, Source]) -> DataFrame:
     return files.mapInArrow(run, schema)
 
 
-def _row(file: dict[str, Any], look: Isolated, pattern: re.Pattern[str] | None) -> dict[str, Any]:
+def looking(
+    work: Callable[[str], dict[str, Any]],
+    *,
+    time_limit_s: float = TIME_LIMIT_S,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+) -> Isolated[dict[str, Any]]:
+    """`work` on one picture after another in a child process; what it refuses is raised here."""
+    return Isolated(work, time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes, raises=(Refused,))
+
+
+def _row(file: dict[str, Any], look: Isolated[dict[str, Any]], pattern: re.Pattern[str] | None) -> dict[str, Any]:
     row = {name: file[name] for name in ("source", "source_table", "file", "file_sha256", "batch")}
     row |= {"row": 0, "row_hash": file["file_sha256"], "byte_size": file["size_bytes"]}
     try:
         found = look(file["uri"])
-    except Refused as fault:
-        return {**row, "reason_code": fault.code, "detail": fault.detail, "raw": _start(file["uri"])}
+    except (Refused, NoAnswerError) as fault:
+        code, detail = (fault.code, fault.detail) if isinstance(fault, Refused) else ("file_unreadable", str(fault))
+        return {**row, "reason_code": code, "detail": detail, "raw": _start(file["uri"])}
     said = pattern.search(file["file"]) if pattern else None
     return {
         **row,

@@ -21,10 +21,11 @@ from pyspark.sql import functions as F
 from medlake.clean.imaging_instance import with_burned_in_risk
 from medlake.clean.judge import vault_keys
 from medlake.doors.outbox import Make, Outbox
+from medlake.grammar.isolated import NoAnswerError
 from medlake.imaging import writing
 from medlake.imaging.bare import strip
 from medlake.imaging.decode import read_object
-from medlake.imaging.working import Worker
+from medlake.imaging.guarded import guarded
 from medlake.privacy.dicom_object import deidentified, lenient
 from medlake.privacy.dicom_profile import Profile, profile_of
 from medlake.privacy.dicom_values import Person
@@ -32,6 +33,7 @@ from medlake.privacy.scrub_text import own_words
 from medlake.steps.context import Context
 from medlake.steps.sources import all_sources, patients_of
 
+TIME_LIMIT_S = 600.0  # many frames searched for writing
 OBJECTS_PER_TASK = 500  # some minutes of searching for writing
 HELD = {
     "burned_in_risk": "carries writing as a rule, or says that it does, and no pixel_rule fits",
@@ -78,8 +80,15 @@ def write_objects(ctx: Context, box: Outbox, policy: Policy) -> dict[str | None,
 
     @contextmanager
     def opened() -> Iterator[Make]:
-        with Worker(lambda row, part: released(row, part, policy)) as work:
-            yield work
+        with guarded(lambda row, part: released(row, part, policy), time_limit_s=TIME_LIMIT_S) as child:
+
+            def make(row: dict[str, Any], part: Path) -> str | None:
+                try:
+                    return child(row, part)
+                except NoAnswerError:
+                    return "pixels_unreadable"
+
+            yield make
 
     rows = published(ctx)
     sums = F.count("*").alias("n"), F.sum("n_bytes").alias("n_bytes")

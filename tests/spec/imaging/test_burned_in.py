@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pydicom
@@ -15,7 +13,7 @@ from tests.shared import shared_samples
 from medlake.imaging import writing
 from medlake.imaging.bare import strip
 from medlake.imaging.decode import DecodeError
-from medlake.imaging.working import FAILED, Worker
+from medlake.imaging.guarded import guarded
 
 needs_tesseract = pytest.mark.skipif(not writing.has_engine(), reason="no Tesseract (apt-get install tesseract-ocr)")
 
@@ -24,7 +22,9 @@ def slice_of(name: str = "CT_small.dcm") -> pydicom.FileDataset:
     return pydicom.dcmread(str(get_testdata_file(name)))
 
 
-def marked(dataset: pydicom.FileDataset, text: str, *, size: float = 0.6, at: tuple[int, int] = (8, 24)) -> pydicom.FileDataset:
+def marked(
+    dataset: pydicom.FileDataset, text: str, *, size: float = 0.6, at: tuple[int, int] = (8, 24)
+) -> pydicom.FileDataset:
     """The object four times as large, with a text in its brightest value."""
     pixels = dataset.pixel_array
     whole = cv2.resize(pixels.astype(np.float32), None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
@@ -61,7 +61,11 @@ def test_the_ultrasound_that_does_not_say_so_is_caught() -> None:
     del dataset.BurnedInAnnotation
     found = writing.search(dataset)
     assert found.is_writing
-    for word in (writing.Box(5, 3, 160, 20), writing.Box(180, 3, 290, 20), writing.Box(390, 3, 550, 20)):  # name, number, birthday
+    for word in (
+        writing.Box(5, 3, 160, 20),
+        writing.Box(180, 3, 290, 20),
+        writing.Box(390, 3, 550, 20),
+    ):  # name, number, birthday
         assert any(_covers(box, word) for box in found.boxes) or _share(found.boxes, word) > 0.8
     writing.black_out(dataset, found.boxes)
     assert not writing.search(dataset).is_writing
@@ -82,7 +86,13 @@ def _share(boxes: tuple[writing.Box, ...], word: writing.Box) -> float:
 
 @pytest.mark.parametrize(
     ("name", "black"),
-    [("CT_small.dcm", 0), ("SC_rgb_jpeg_dcmtk.dcm", 0), ("examples_palette.dcm", 0), ("MR_small_RLE.dcm", 0), ("MR_small_bigendian.dcm", 0)],
+    [
+        ("CT_small.dcm", 0),
+        ("SC_rgb_jpeg_dcmtk.dcm", 0),
+        ("examples_palette.dcm", 0),
+        ("MR_small_RLE.dcm", 0),
+        ("MR_small_bigendian.dcm", 0),
+    ],
 )
 def test_what_is_blacked_out_is_black_in_every_frame_and_nothing_else_changes(name: str, black: int) -> None:
     dataset = slice_of(name)
@@ -104,7 +114,13 @@ def test_what_lies_outside_of_the_ultrasound_regions_is_told() -> None:
     assert writing.outside(dataset) == ((0, 0, 200, 20), (0, 80, 200, 100), (0, 0, 10, 100))
 
 
-JPEGS = ["SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_jpeg_gdcm.dcm", "693_J2KI.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm"]
+JPEGS = [
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "SC_rgb_jpeg_gdcm.dcm",
+    "693_J2KI.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "MR_small_jp2klossless.dcm",
+]
 
 
 @pytest.mark.parametrize("name", JPEGS)
@@ -151,15 +167,8 @@ def test_a_damaged_frame_is_an_error() -> None:
         strip(dataset)
 
 
-def test_work_that_dies_or_errs_costs_one_answer(tmp_path: Path) -> None:
-    def work(what: str) -> str | None:
-        if what == "die":
-            import os
-
-            os.abort()
-        if what == "err":
-            raise ValueError(what)
-        return None if what == "fine" else what
-
-    with Worker(work) as call:
-        assert [call(w) for w in ("fine", "die", "err", "reason", "fine")] == [None, FAILED, FAILED, "reason", None]
+def test_a_child_starts_though_opencv_has_threads_here() -> None:
+    cv2.setNumThreads(2)  # a fork inherits the locks of its threads and not the threads
+    cv2.GaussianBlur(np.zeros((4000, 4000), np.uint8), (31, 31), 0)
+    with guarded(lambda n: int(cv2.countNonZero(np.ones((n, n), np.uint8))), time_limit_s=20) as count:
+        assert count(9) == 81

@@ -19,8 +19,8 @@ from pyspark.sql import SparkSession
 from medlake.imaging import guarded
 from medlake.imaging.decode import DecodeError, Image, decode, read_object
 from medlake.imaging.first_order import first_order
-from medlake.imaging.guarded import FAILED, Measurer, Request
-from medlake.imaging.measured import features, image_features, thumbnails
+from medlake.imaging.guarded import FAILED, Request
+from medlake.imaging.measured import features, image_features, measured_by, thumbnails
 from medlake.imaging.thumbnail import display, thumbnail
 
 
@@ -141,9 +141,7 @@ def test_colours_keep_their_order() -> None:
     assert picture[2, 48].tolist() == [0, 0, 255]  # the first stripe is red; OpenCV reads BGR
 
 
-def test_a_decoder_that_crashes_or_never_ends_costs_one_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = guarded.measure
-
+def test_a_decoder_that_crashes_or_never_ends_costs_one_result() -> None:
     def measure(request: Request) -> guarded.Measured:
         if request.uri == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -151,14 +149,13 @@ def test_a_decoder_that_crashes_or_never_ends_costs_one_result(monkeypatch: pyte
             time.sleep(60)
         if request.uri == "glut":
             return guarded.Measured({"n": float(len(bytearray(4 * 1024**3)))}, None)
-        return real(request)
+        return guarded.measure(request)
 
-    monkeypatch.setattr(guarded, "measure", measure)
     good = Request(place("CT_small.dcm"), 0, decoded("CT_small.dcm").sop_instance_uid, True)
-    with Measurer(time_limit_s=2, memory_limit_bytes=2 * 1024**3) as run:
+    with guarded.guarded(measure, time_limit_s=2, memory_limit_bytes=2 * 1024**3) as run:
         started = time.monotonic()
         uris = (good.uri, "crash", good.uri, "hang", "glut", good.uri)
-        results = [run(good._replace(uri=uri)) for uri in uris]
+        results = [measured_by(run, good._replace(uri=uri)) for uri in uris]
         assert time.monotonic() - started < 30
     assert [r == FAILED for r in results] == [False, True, False, True, True, False]
     assert results[0] == results[2] == results[5]
