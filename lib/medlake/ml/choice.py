@@ -15,11 +15,11 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from sklearn.cluster import KMeans as OneMachine
 
-from medlake.ml.blocks import Floats, Survey, as_blocks, batch_of
+from medlake.ml.blocks import Floats, as_blocks, batch_of
 from medlake.ml.kmeans import SAMPLE, by_size, tolerance
 from medlake.ml.lloyd import Fitted, Resample, crossed, lloyd, starts, summed
 from medlake.ml.nearest import nearest_centre
-from medlake.ml.survey import surveyed
+from medlake.ml.survey import Survey, surveyed
 
 VALID = 0.75  # mean Jaccard from which Hennig calls a group valid
 GAP_POINTS = 2_000  # size of the sample, and of each reference drawn like it, that the gap is taken on
