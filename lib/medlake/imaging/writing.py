@@ -22,10 +22,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 from medlake.grammar.errors import MedlakeError, MissingExtraError
 
 SURE = 50.0  # Tesseract's confidence, percent: from here on a word is taken for one
+SURE_STROKES = 85.0  # likewise where only thin strokes are drawn: texture looks like letters there
 LIKELY = 10.0  # beside a sure word, anything it believes in this much is blacked out too
 WORD_CHARS = 3  # letters and digits; single letters are side markers (L, R)
 MIN_EDGE_PX, MAX_EDGE_PX = 1024, 2400  # sizes at which small letters are read well, in bearable time
 MARGIN_PX = 4
+FRAME_PX = 16  # empty around a picture, or letters at its edge are not read
+MOST_SHARE = 0.15  # of the picture: what is larger is no word
+STROKE_PX, STROKE_PART = 9, 64  # letters have strokes thinner than these pixels, or this part of the longer edge
 TAILS = (0.5, 99.5)  # percent of the values that are drawn black and white at most
 TIME_LIMIT_S = 60
 FRAMES = 16
@@ -63,10 +67,11 @@ def find_writing(frame: NDArray[Any]) -> Found:
     sure = False
     boxes: list[Box] = []
     for picture in _renderings(frame):
-        for scale in _scales(picture):
-            found = _read(picture, scale)
-            sure = sure or found.is_writing
-            boxes += found.boxes
+        for drawn, sure_from, likely in ((picture, SURE, LIKELY), (_strokes(picture), SURE_STROKES, SURE_STROKES)):
+            for scale in _scales(drawn):
+                found = _read(drawn, scale, sure_from, likely)
+                sure = sure or found.is_writing
+                boxes += found.boxes
     return Found(sure, tuple(boxes) if sure else ())
 
 
@@ -83,6 +88,13 @@ def _renderings(frame: NDArray[Any]) -> Iterator[NDArray[np.uint8]]:
         yield _drawn(values, values.min(), values.max())
 
 
+def _strokes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What is bright and thin, whatever it lies upon (a top-hat), dark on white."""
+    width = max(STROKE_PX, max(picture.shape) // STROKE_PART) | 1
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    return np.asarray(255 - cv2.morphologyEx(picture, cv2.MORPH_TOPHAT, shape), np.uint8)
+
+
 def _drawn(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     drawn: NDArray[np.uint8] = (np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
     return drawn
@@ -95,11 +107,13 @@ def _scales(picture: NDArray[np.uint8]) -> tuple[float, ...]:
     return (max(1.0, MIN_EDGE_PX / edge), min(2 * max(1.0, MIN_EDGE_PX / edge), MAX_EDGE_PX / edge))
 
 
-def _read(picture: NDArray[np.uint8], scale: float) -> Found:
+def _read(picture: NDArray[np.uint8], scale: float, sure_from: float, likely: float) -> Found:
     import pytesseract
 
     os.environ["OMP_THREAD_LIMIT"] = "1"  # one thread per task
-    sized = picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    colour = int(np.median(picture[[0, -1]]))
+    framed = cv2.copyMakeBorder(picture, *(FRAME_PX,) * 4, cv2.BORDER_CONSTANT, value=(colour,))
+    sized = framed if scale == 1 else cv2.resize(framed, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     try:
         told = pytesseract.image_to_data(
             sized, config="--psm 11", output_type=pytesseract.Output.DICT, timeout=TIME_LIMIT_S
@@ -109,10 +123,11 @@ def _read(picture: NDArray[np.uint8], scale: float) -> Found:
     sure, boxes = False, []
     for at, text in enumerate(told["text"]):
         n_chars, confidence = sum(c.isalnum() for c in text), float(told["conf"][at])
-        if n_chars == 0 or confidence < LIKELY:
-            continue
-        sure = sure or (n_chars >= WORD_CHARS and confidence >= SURE)
         x, y, w, h = (told[name][at] / scale for name in ("left", "top", "width", "height"))
+        if n_chars == 0 or confidence < likely or w * h > MOST_SHARE * picture.size:
+            continue
+        x, y = x - FRAME_PX, y - FRAME_PX
+        sure = sure or (n_chars >= WORD_CHARS and confidence >= sure_from)
         grow = MARGIN_PX + h / 4
         boxes.append(Box(int(x - grow), int(y - grow), int(x + w + grow) + 1, int(y + h + grow) + 1))
     return Found(sure, tuple(boxes))

@@ -29,6 +29,7 @@ from medlake.sources.dicom_element import Element
 from medlake.sources.dicom_stream import (
     MAX_BULK_BYTES,
     MAX_HEADER_BYTES,
+    WHOLE,
     PIXEL_TAGS,
     BrokenObjectError,
     Structure,
@@ -46,7 +47,6 @@ IDENTIFIERS = {
     "series_uid": "0020000E",
     "sop_class_uid": "00080016",
 }
-WHOLE = frozenset({0x30060050})  # Contour Data: what an RTSTRUCT is there for; its object has no pixels
 UID_FORM = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1
 PIXEL_PROVIDER = "00287FE0"  # Pixel Data Provider URL: the pixels are elsewhere on purpose
 VIDEO_SYNTAX = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4, HEVC: one fragment may hold all frames

@@ -26,6 +26,7 @@ IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", 
 DIRECTORY_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory (DICOMDIR)
 
 MAX_BULK_BYTES = 4 * 1024  # an element above this is bulk: named in the header, its value left in the file
+WHOLE = frozenset({0x30060050})  # but Contour Data: what an RTSTRUCT is there for; its object has no pixels
 MAX_HEADER_BYTES = 64 * 1024**2  # of all elements that are kept
 MAX_ELEMENTS = 500_000  # about 10 s of parsing on one core
 MAX_DEPTH = 32  # sequences within sequences

@@ -20,7 +20,7 @@ from struct import calcsize, unpack
 from pydicom.datadict import private_dictionary_VR
 
 from medlake.sources.dicom_element import Element, dictionary_vr
-from medlake.sources.dicom_stream import MAX_BULK_BYTES, PIXEL_TAGS
+from medlake.sources.dicom_stream import MAX_BULK_BYTES, PIXEL_TAGS, WHOLE
 
 Header = dict[str, str]  # tag (eight hex digits) → JSON text of its element: {"Value" or "InlineBinary", "vr"}
 Levels = tuple[list[Element], ...]  # the elements of an item and of what it lies in, innermost first
@@ -69,7 +69,7 @@ def _level(levels: Levels, read: Read, little: bool, odd: list[Element] | None) 
             if vr == "SQ":
                 told[_key(tag)] = _sequence(items, levels, read, little)
                 continue
-            if end - at > MAX_BULK_BYTES:
+            if end - at > MAX_BULK_BYTES and tag not in WHOLE:
                 told[_key(tag)] = f'{{"vr":"{vr.rpartition(" ")[2]}"}}'
                 continue
             if vr == "UN" or vr not in PLAIN:

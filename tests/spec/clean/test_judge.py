@@ -123,8 +123,10 @@ def test_rows_in_are_kept_set_aside_or_merged(spark: SparkSession) -> None:
         nobody              | orphan                 | 2010-01-01               | null
     """)
     assert_rows(tallied(found), """
-        source | rows_in | rows_kept | rows_quarantined | rows_merged
-        here   | 5       | 2         | 1                | 2
+        person_source_value | rule            | rows_in | rows_kept | rows_quarantined | rows_merged | is_blocking
+        p1                  |                 | 4       | 2         | 0                | 2           | false
+        nobody              |                 | 1       | 0         | 1                | 0           | false
+        nobody              | orphan_person   | 1       | 0         | 1                | 0           | true
     """)
 
 

@@ -143,7 +143,8 @@ def test_an_export_without_vocabulary(context: Callable[..., Context], spark: Sp
         observation | omop     | 7        | 1      | 0          | 2     | null
     """)  # fmt: skip
     read = json.loads(noted.first()["tables_read"])
-    assert set(read) == {s.of for s in SPECIFIED.values() if "." in s.of}
+    assert set(read) == {s.of for s in SPECIFIED.values() if "." in s.of and ctx.lake.version(s.of) is not None}
+    assert len(read) >= 10
     assert all(name.startswith(("silver.", "gold.")) for name in ctx.lake.activity.read)
 
 

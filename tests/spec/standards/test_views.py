@@ -217,13 +217,13 @@ def bronze(spark: SparkSession, root: Path) -> Lake:
     """A lake whose bronze knows a patient in two versions, one that was deleted, and one of another source."""
     lake = Lake(spark, root)
     lake.merge("bronze.fhir_resource", rows(spark, "bronze.fhir_resource", """
-        source | source_table | file | file_sha256 | row | batch | resource_type | resource_id | version_id | last_updated        | json                                                                         | is_deleted | run_id | ingested_at         | row_hash
-        north  | Patient      | a    | h1          | 1   | 1     | Patient       | p1          | 1          | 2020-01-01 00:00:00 | {"resourceType":"Patient","id":"p1","name":[{"family":"Old"}]}               | false      | r      | 2020-01-01 00:00:00 | x
-        north  | Patient      | a    | h1          | 2   | 1     | Patient       | p2          | 1          | 2020-01-01 00:00:00 | {"resourceType":"Patient","id":"p2","name":[{"family":"Gone"}]}              | false      | r      | 2020-01-01 00:00:00 | x
-        north  | Patient      | b    | h2          | 1   | 2     | Patient       | p1          | 2          | 2020-01-02 00:00:00 | {"resourceType":"Patient","id":"p1","name":[{"family":"=New","given":["A","B"]}]} | false  | r      | 2020-01-01 00:00:00 | x
-        north  | Patient      | c    | h3          | 1   | 2     | Patient       | p2          | null       | null                | null                                                                         | true       | r      | 2020-01-01 00:00:00 | x
-        south  | Patient      | d    | h4          | 1   | 1     | Patient       | p1          | null       | null                | {"resourceType":"Patient","id":"p1","name":[{"family":"South"}]}             | false      | r      | 2020-01-01 00:00:00 | x
-        north  | Device       | e    | h5          | 1   | 1     | Device        | d1          | null       | null                | {"resourceType":"Device","id":"d1"}                                          | false      | r      | 2020-01-01 00:00:00 | x
+        source | source_table | file | file_sha256 | row | batch | resource_type | resource_id | version_id | last_updated        | json                                                                         | is_deleted | run_id | ingested_at         | row_hash | patient_key
+        north  | Patient      | a    | h1          | 1   | 1     | Patient       | p1          | 1          | 2020-01-01 00:00:00 | {"resourceType":"Patient","id":"p1","name":[{"family":"Old"}]}               | false      | r      | 2020-01-01 00:00:00 | x        | null
+        north  | Patient      | a    | h1          | 2   | 1     | Patient       | p2          | 1          | 2020-01-01 00:00:00 | {"resourceType":"Patient","id":"p2","name":[{"family":"Gone"}]}              | false      | r      | 2020-01-01 00:00:00 | x        | null
+        north  | Patient      | b    | h2          | 1   | 2     | Patient       | p1          | 2          | 2020-01-02 00:00:00 | {"resourceType":"Patient","id":"p1","name":[{"family":"=New","given":["A","B"]}]} | false  | r      | 2020-01-01 00:00:00 | x        | null
+        north  | Patient      | c    | h3          | 1   | 2     | Patient       | p2          | null       | null                | null                                                                         | true       | r      | 2020-01-01 00:00:00 | x        | null
+        south  | Patient      | d    | h4          | 1   | 1     | Patient       | p1          | null       | null                | {"resourceType":"Patient","id":"p1","name":[{"family":"South"}]}             | false      | r      | 2020-01-01 00:00:00 | x        | null
+        north  | Device       | e    | h5          | 1   | 1     | Device        | d1          | null       | null                | {"resourceType":"Device","id":"d1"}                                          | false      | r      | 2020-01-01 00:00:00 | x        | null
     """))  # fmt: skip
     return lake
 
