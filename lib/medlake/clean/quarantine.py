@@ -54,7 +54,8 @@ def from_reading(refused: DataFrame, target: str, known: DataFrame, to: Promise)
     """
     rows = refused.select(
         "source", "source_table", F.lit(target).alias("target"), "file", "file_sha256", "row",
-        F.array("reason_code").alias("reason_codes"), "detail", F.coalesce("raw", F.lit("")).alias("raw"), "batch",
+        F.array("reason_code").alias("reason_codes"), "detail", F.coalesce("raw", F.lit("")).alias("raw"),
+        F.lit(None).cast("string").alias("mapped_row"), "batch",
     )  # fmt: skip
     same = ["source", "target", "file", "reason_codes", "raw"]
     before = known.select(*same, F.col("file_sha256").alias("older"), F.col("record_id").alias("earlier"))

@@ -204,9 +204,10 @@ def _write_tallies(ctx: Context, built: Built) -> Counts:
     told = ctx.lake.read("vault.patient_tally").where(F.col("table").isin(tables)).groupBy("table", "source", "rule")
     sums = told.agg(*[F.sum(c).alias(c) for c in TALLY], F.bool_or("is_blocking").alias("is_blocking"))
     rows = [row.asDict() for row in sums.limit(100_000).collect()]  # a row per table, source and rule
-    _write_rows(ctx, "ops.table_build", [
-        (ctx.night.number, r["table"], r["source"], *[r[c] for c in TALLY]) for r in rows if not r["rule"]
-    ])  # fmt: skip
+    before = ctx.lake.read("ops.table_build").where(F.col("table").isin(tables)).select("table", "source").distinct()
+    counts = {tuple(r): (0,) * len(TALLY) for r in before.limit(100_000).collect()}  # of some nothing may be left
+    counts |= {(r["table"], r["source"]): tuple(r[c] for c in TALLY) for r in rows if not r["rule"]}
+    _write_rows(ctx, "ops.table_build", [(ctx.night.number, *at, *sums) for at, sums in counts.items()])
     _write_rows(ctx, "ops.dq_result", [
         (ctx.night.number, *result) for table in tables
         for result in _results(table, built.rules[table], [r for r in rows if r["table"] == table])
