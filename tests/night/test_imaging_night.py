@@ -78,8 +78,8 @@ def objects(folder: Path) -> None:
             day, clock = when.split()
             made = slice_with(numbered, {
                 "StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.1", "SOPInstanceUID": f"{study}.1.{n}", "PatientID": patient,
-                "PatientName": f"{NAMES.get(patient, "Nemo")}^Jane", "StudyDate": day, "StudyTime": clock, "SeriesDate": day, "AccessionNumber": accession,
-                "ImagePositionPatient": [0, 0, 2.5 * n], "StudyID": "1", "SeriesNumber": "1", "StudyDescription": f"Thorax of {NAMES.get(patient, "Nemo")}",
+                "PatientName": f"{NAMES.get(patient, 'Nemo')}^Jane", "StudyDate": day, "StudyTime": clock, "SeriesDate": day, "AccessionNumber": accession,
+                "ImagePositionPatient": [0, 0, 2.5 * n], "StudyID": "1", "SeriesNumber": "1", "StudyDescription": f"Thorax of {NAMES.get(patient, 'Nemo')}",
             })  # fmt: skip
             path = folder / f"{study}-{n}.dcm"
             path.write_bytes(made)

@@ -29,8 +29,8 @@ from medlake.sources.dicom_element import Element
 from medlake.sources.dicom_stream import (
     MAX_BULK_BYTES,
     MAX_HEADER_BYTES,
-    WHOLE,
     PIXEL_TAGS,
+    WHOLE,
     BrokenObjectError,
     Structure,
 )
