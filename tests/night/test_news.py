@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from tests.nights import conf_of, contents, run_steps
 
 from medlake.doors.lake import Lake
+from medlake.grammar.contract import promise
 from medlake.steps.runner import Options, Runner
 
 pytestmark = pytest.mark.slow
@@ -82,7 +83,6 @@ def arrive(landing: Path, n: int, draw: random.Random) -> None:
     if n == 2:
         csv(landing / "west" / "weg2.csv", "pid,name,vorname,geb", people([3]))
     (landing / "letters").mkdir(parents=True, exist_ok=True)
-    (landing / "letters").mkdir(parents=True, exist_ok=True)
     (landing / "letters" / f"{some[0]}_2024010{1 + n}_letter.txt").write_text(f"Vor{some[0]} {NAMES[some[0] % 4]} came again.")
     if n != 1:  # the second delivery leaves the east alone
         csv(landing / "east" / f"people{n}.csv", "id,last,first,born", people([0, 1, 5] if not n else [7, 8]))
@@ -121,6 +121,8 @@ def test_what_is_new_is_built_as_if_all_were(spark: SparkSession, tmp_path: Path
         partly = told(spark, lake)
         said = capsys.readouterr().err
         assert ("with news are judged again" in said) == (n > 0)
+        for name, n_rows in ((p, Lake(spark, lake).read(p).count()) for p in ("silver.measurement", "silver.condition_occurrence", "silver.note")):
+            assert Lake(spark, lake).read(name).select(*promise(name).key).distinct().count() == n_rows, name
         if n % 2:  # the others are built upon by the next delivery
             assert Runner(Options(conf=made, lake=lake, landing=landing)).step("build") == 0
             assert told(spark, lake) == partly, f"delivery {n}"

@@ -158,7 +158,7 @@ class Mapped:
     ) -> DataFrame | None:
         """All mapped rows of a table as text, one shape; None where no source maps it."""
         fit = self.fit(event, {**self.of(event.table), **(extra or {})})
-        return mapped_union(event, fit) if fit else None
+        return self.kept(mapped_union(event, fit)) if fit else None
 
     def fit(
         self, event: Event, parts: Mapping[str, tuple[str, DataFrame]]
