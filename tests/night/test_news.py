@@ -112,6 +112,7 @@ def told(spark: SparkSession, lake: Path) -> dict[str, object]:
     return {**contents(spark, lake, "silver"), "aside": aside, "counts": counts, "results": results}
 
 
+@pytest.mark.long
 def test_what_is_new_is_built_as_if_all_were(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made, lake, landing = conf(tmp_path / "conf"), tmp_path / "lake", tmp_path / "landing"
     draw = random.Random(4)
