@@ -36,15 +36,15 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 	@.venv/bin/medlake night --lake $(LAKE) --landing samples/night2
 
 .PHONY: test
-test: env ## all tests, whole nights, kills and a real cluster among them (25 minutes on 2 cores)
+test: env ## all tests, whole nights, kills and a real cluster among them (about 45 minutes on 2 cores)
 	@$(PY) -m pytest -n 2 --dist loadscope -m "not long"
 
 .PHONY: test-faults
-test-faults: env ## what takes too long for every time: kills in six steps and at twelve changes of files, failing disks (half an hour; needs a C compiler)
+test-faults: env ## what takes too long for every time: kills in six steps and at twelve changes of files, failing disks, four deliveries built twice (an hour; needs a C compiler)
 	@$(PY) -m pytest -m long
 
 .PHONY: test-quick
-test-quick: env ## the tests of every rule, property and table, without whole nights (4 minutes)
+test-quick: env ## the tests of every rule, property and table, without whole nights (12 minutes)
 	@$(PY) -m pytest -m "not slow"
 
 .PHONY: check
