@@ -59,6 +59,9 @@ class Refused(Exception):  # noqa: N818 (a verdict on one record, not an error o
     code: str
     detail: str
 
+    def __reduce__(self) -> tuple[type[Refused], tuple[str, str]]:
+        return Refused, (self.code, self.detail)  # it comes out of child processes, and is frozen
+
 
 def per_file(
     files: DataFrame,

@@ -106,6 +106,13 @@ def test_a_bomb_is_refused_by_its_header_in_no_time(tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
 
 
+def test_what_a_picture_is_refused_for_comes_out_of_the_child(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("no picture")
+    with looking(inspected) as look, pytest.raises(Refused) as fault:
+        look(str(tmp_path / "page"))
+    assert fault.value.code == "raster_not_image"
+
+
 def test_a_decoder_that_dies_hangs_or_devours_costs_one_answer() -> None:
     def ask(path: str) -> dict[str, Any]:
         if path == "crash":
