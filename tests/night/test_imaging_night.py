@@ -182,6 +182,7 @@ def test_counts_add_up_and_nothing_open_names_anybody(lake: Lake, home: Path, ca
         assert not [word for word in ("Quirkenfeld", "Zwickelbach", "ACC2", "ACC5", '"2.1.', '"2.2.', "cd/", "DICOMDIR", '"p1"') if word in text], table
 
 
+@pytest.mark.long
 def test_what_was_missing_closes_its_entry_when_it_comes(lake: Lake, home: Path) -> None:
     (home / "landing" / "images" / "more").mkdir()
     (home / "late").rename(home / "landing" / "images" / "more" / "somewhere")

@@ -131,6 +131,7 @@ def test_what_is_new_is_built_as_if_all_were(spark: SparkSession, tmp_path: Path
     assert last["rows_changed"] == 0
 
 
+@pytest.mark.long
 def test_a_table_that_was_put_back_is_built_anew(spark: SparkSession, tmp_path: Path) -> None:
     made, lake, landing = conf(tmp_path / "conf"), tmp_path / "lake", tmp_path / "landing"
     arrive(landing, 0, random.Random(1))

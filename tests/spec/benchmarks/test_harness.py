@@ -119,6 +119,7 @@ def test_every_contestant_has_its_script(module: object) -> None:
     assert module.CONTESTANTS[0].name == "medlake"  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["csv", "dicom", "fhir"])
 def test_medlake_takes_part(kind: str, tmp_path: Path) -> None:
     makes = {"csv": data.csv_tables, "dicom": data.dicom, "fhir": data.fhir}

@@ -17,7 +17,7 @@ from tests.spec.library.library import read
 from medlake.doors.lake import Lake
 from medlake.steps.runner import Options, Runner
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 LATE = "80b5f00f.jpg"  # comes a night later
 
 
