@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 
 from tests.spec.ml.brute_force import baskets_of_chance
 
@@ -19,8 +20,11 @@ BASKETS, SUPPORT = 3000, 0.02
 def events() -> list[tuple[int, str, date]]:
     """Each basket as a record: one item a day, in an order by chance."""
     start = date(2020, 1, 1)
-    baskets = enumerate(baskets_of_chance(300, 6, 0.4, 2))
-    return [(p, item, start + timedelta(days=3 * at)) for p, basket in baskets for at, item in enumerate(basket)]
+    told = []
+    for p, basket in enumerate(baskets_of_chance(300, 6, 0.4, 2)):
+        order = Random(p).sample(sorted(basket), len(basket))  # the order of a set is another in each process
+        told += [(p, item, start + timedelta(days=3 * at)) for at, item in enumerate(order)]
+    return told
 
 
 def main(master: str) -> None:
