@@ -33,6 +33,9 @@ LEASE_SECONDS = 30  # a lease without heartbeat for so long is dead (on this hos
 KNOWN_RUNS = 500  # rows of ops.run looked back on: a month of nights
 
 
+TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")  # how tables name the four numbers of Counts
+
+
 @dataclass(frozen=True)
 class Counts:
     """Rows of one step: rows_in = kept + quarantined + merged, always."""

@@ -26,6 +26,9 @@ ALWAYS = (
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.databricks.delta.schema.autoMerge.enabled": "false",
         "spark.python.worker.faulthandler.enabled": "true",
+        # Where in the code each column was made would cost a stack trace, in Java and in Python, for every call.
+        "spark.sql.dataFrameQueryContext.enabled": "false",
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
     }
     | {f"spark.executorEnv.{name}": value for name, value in ONE_THREAD.items()}
 )

@@ -40,12 +40,17 @@ def map_by_sql(source: str, target: str, sql: str, views: Mapping[str, DataFrame
 
 def joined_views(sql: str) -> set[str]:
     """The views that a SELECT reads beside others: rows of one may be made from rows of another."""
+    names = _named(sql)
+    return names if len(names) > 1 else set()
+
+
+def _named(sql: str) -> set[str]:
+    """The tables that a statement names; none where it does not parse, and will be refused."""
     try:
         tree = sqlglot.parse_one(sql, read="spark")
     except sqlglot.errors.SqlglotError:
-        return set()  # the mapping will be refused
-    names = {table.name for table in tree.find_all(exp.Table)}
-    return names if len(names) > 1 else set()
+        return set()
+    return {table.name for table in tree.find_all(exp.Table)}
 
 
 def with_record(sql: str) -> str:
@@ -113,13 +118,15 @@ def _brings_all(select: exp.Select, origin: str) -> bool:
 
 def _run(sql: str, views: Mapping[str, DataFrame]) -> DataFrame:
     session = next(iter(views.values())).sparkSession
+    named = {name.casefold() for name in _named(sql)}
+    read = {name: view for name, view in views.items() if name.casefold() in named}
     with _VIEWS:
-        for name, view in views.items():
+        for name, view in read.items():
             view.createOrReplaceTempView(name)
         try:
             return session.sql(sql)
         finally:
-            for name in views:
+            for name in read:
                 session.catalog.dropTempView(name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -36,10 +36,10 @@ from medlake.clean.judge import (
     vault_keys,
     with_known_visit,
 )  # fmt: skip
-from medlake.clean.place import PLACES
+from medlake.clean.place import PLACES, Place
 from medlake.clean.quarantine import OPEN, closing, from_build, received
 from medlake.doors.lake import Within
-from medlake.doors.ledger import Counts
+from medlake.doors.ledger import TALLY, Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import UsageError
 from medlake.grammar.quality import Rule
@@ -47,10 +47,10 @@ from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
 from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
-from medlake.steps import places
 from medlake.steps.context import Context
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
 from medlake.steps.news import News, news_of, of_mapped
+from medlake.steps.places import published, sums_of
 from medlake.steps.sources import Mapped, all_sources, count_all
 
 EVENTS: dict[str, Event] = {
@@ -62,7 +62,8 @@ EVENTS: dict[str, Event] = {
 }  # fmt: skip
 UNREADABLE = "What was given does not read as its type, or is missing."
 IMPRECISE = "The date is known to the year or month alone: its first day stands for it."
-TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")
+VISIT = visit_occurrence.EVENT.table
+FIRST = (VISIT, "person", "procedure_occurrence", STUDY.table, SERIES.table)  # the rest wait for some of these
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Built:
     aside: list[DataFrame] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     tallies: list[DataFrame] = field(default_factory=list)  # rows of vault.patient_tally
+    places: dict[str, DataFrame] = field(default_factory=dict)  # table → judged rows that belong to no person
     rules: dict[str, dict[str, tuple[bool, str]]] = field(default_factory=dict)  # table → rule → blocks, because
 
     @property
@@ -88,24 +90,27 @@ def run(ctx: Context) -> Counts:
     """Rebuild every silver table (or the one named) from the current records of all whom new records concern."""
     wanted = _wanted(ctx.only)
     news = news_of(ctx, all_sources(ctx.conf))
-    if news is None:
-        mapped = Mapped(ctx)
-    else:
+    start: list[Callable[[], Any]] = [partial(Mapped, ctx), partial(_vault, ctx), partial(_deny, ctx)]
+    every, vault, deny = ctx.side_by_side(start)
+    mapped = every
+    if news is not None:
         mapped = Mapped(ctx, news.bronze, news.of_patients)
         ctx.say(f"build: {count_all(news.persons):,} persons with news are judged again")
-    built = Built(_vault(ctx), _deny(ctx), patterns(ctx), news)
-    if "person" in wanted:
-        _person(ctx, mapped, built)
-    images = [e.table for e in IMAGING if e.table in wanted]
-    first = [name for name in ("visit_occurrence",) if name in wanted]
-    rest = [name for name in EVENTS if name in wanted and name not in (*first, *images)]
-    study = [name for name in images if name == STUDY.table]  # looks for its visit and procedure; its series follow it
-    for names in (first, rest, study, [name for name in images if name not in study]):
-        ctx.side_by_side([_event(ctx, mapped, built, EVENTS[name]) for name in names], threads=3)
+    built = Built(vault, deny, patterns(ctx), news)
+    work: dict[str, Callable[[], None]] = {
+        name: partial(_event, ctx, mapped, built, EVENTS[name])
+        if name in EVENTS else partial(_person, ctx, mapped, built)
+        for name in (*FIRST, *EVENTS) if name in wanted
+    }  # fmt: skip
     if wanted & {e.table for e in IMAGING}:
-        _uid_map(ctx, mapped)
-    _quarantine(ctx, mapped, built)
-    return _write_tallies(ctx, built) + places.run(ctx, wanted)
+        work["uid_map"] = partial(_uid_map, ctx, mapped)
+    work |= {name: partial(_place, ctx, every, built, PLACES[name]) for name in PLACES if name in wanted}
+    after = {name: {VISIT} for name in EVENTS if name != VISIT}
+    after |= {STUDY.table: {VISIT, "procedure_occurrence"}, SERIES.table: {STUDY.table}}
+    ctx.as_ready(work, after)
+    end: list[Callable[[], Any]] = [partial(_write_tallies, ctx, built), partial(_quarantine, ctx, mapped, built)]
+    counts: Counts = ctx.side_by_side(end)[0]
+    return counts
 
 
 def _wanted(only: str | None) -> set[str]:
@@ -153,13 +158,9 @@ def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
     _judged(ctx, built, judged, "person", person.RULES)
 
 
-def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> Callable[[], None]:
-    """The work of one table of events, to be run side by side with others."""
+def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
+    """One table of events."""
     rows = staged(ctx, mapped, event) if event in IMAGING else mapped.rows(event)
-    return lambda: _publish(ctx, mapped, built, event, rows)
-
-
-def _publish(ctx: Context, mapped: Mapped, built: Built, event: Event, rows: DataFrame | None) -> None:
     name, to = f"silver.{event.table}", promise(f"silver.{event.table}")
     if rows is None:
         return
@@ -182,6 +183,14 @@ def _publish(ctx: Context, mapped: Mapped, built: Built, event: Event, rows: Dat
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
 
 
+def _place(ctx: Context, every: Mapped, built: Built, place: Place) -> None:
+    """One of the tables that belong to no person: always all of its rows, for they are few and come seldom."""
+    judged = published(ctx, every, place)
+    if judged is not None:
+        with ctx.lock:
+            built.places[place.event.table] = judged
+
+
 def _judged(ctx: Context, built: Built, judged: DataFrame, table: str, rules: Sequence[Rule]) -> None:
     """Remember what a table's rows came to, for the ledger and the quarantine."""
     with ctx.lock:
@@ -193,26 +202,33 @@ def _judged(ctx: Context, built: Built, judged: DataFrame, table: str, rules: Se
 
 def _write_tallies(ctx: Context, built: Built) -> Counts:
     """ops.table_build and ops.dq_result: what all of a table's rows came to; returns the sums of those judged now."""
-    if not built.tallies:
-        return Counts()
-    fresh = reduce(DataFrame.unionByName, built.tallies).localCheckpoint()
     tables = [name.removeprefix("silver.") for name in built.tables]
-    ctx.lake.merge(
-        "vault.patient_tally", fresh.select(*promise("vault.patient_tally").columns),
-        scope=F.col("table").isin(tables), within=built.news.of_patients if built.news else None,
-    )  # fmt: skip
-    told = ctx.lake.read("vault.patient_tally").where(F.col("table").isin(tables)).groupBy("table", "source", "rule")
-    sums = told.agg(*[F.sum(c).alias(c) for c in TALLY], F.bool_or("is_blocking").alias("is_blocking"))
-    rows = [row.asDict() for row in sums.limit(100_000).collect()]  # a row per table, source and rule
-    before = ctx.lake.read("ops.table_build").where(F.col("table").isin(tables)).select("table", "source").distinct()
-    counts = {tuple(r): (0,) * len(TALLY) for r in before.limit(100_000).collect()}  # of some nothing may be left
-    counts |= {(r["table"], r["source"]): tuple(r[c] for c in TALLY) for r in rows if not r["rule"]}
-    _write_rows(ctx, "ops.table_build", [(ctx.night.number, *at, *sums) for at, sums in counts.items()])
-    _write_rows(ctx, "ops.dq_result", [
-        (ctx.night.number, *result) for table in tables
-        for result in _results(table, built.rules[table], [r for r in rows if r["table"] == table])
-    ])  # fmt: skip
-    return Counts.of(fresh.where("rule = ''").agg(*[F.sum(c) for c in TALLY]).first())
+    before = ctx.lake.read("ops.table_build").where(F.col("table").isin([*tables, *built.places]))
+    known = before.select("table", "source").distinct().limit(100_000).collect()
+    sums = {tuple(row): (0,) * len(TALLY) for row in known}  # of some nothing may be left
+    of_places = {at: said for name, rows in built.places.items() for at, said in sums_of(rows, name).items()}
+    judged = sum((Counts(*said) for said in of_places.values()), Counts())
+    if built.tallies:
+        fresh = reduce(DataFrame.unionByName, built.tallies).localCheckpoint()
+        ctx.lake.merge(
+            "vault.patient_tally", fresh.select(*promise("vault.patient_tally").columns),
+            scope=F.col("table").isin(tables), within=built.news.of_patients if built.news else None,
+        )  # fmt: skip
+        told = ctx.lake.read("vault.patient_tally").where(F.col("table").isin(tables))
+        every = told.groupBy("table", "source", "rule").agg(
+            *[F.sum(c).alias(c) for c in TALLY], F.bool_or("is_blocking").alias("is_blocking")
+        )
+        rows = [row.asDict() for row in every.limit(100_000).collect()]  # a row per table, source and rule
+        sums |= {(r["table"], r["source"]): tuple(r[c] for c in TALLY) for r in rows if not r["rule"]}
+        judged += Counts.of(fresh.where("rule = ''").agg(*[F.sum(c) for c in TALLY]).first())
+        _write_rows(ctx, "ops.dq_result", [
+            (ctx.night.number, *result) for table in tables
+            for result in _results(table, built.rules[table], [r for r in rows if r["table"] == table])
+        ])  # fmt: skip
+    sums |= of_places
+    if sums:
+        _write_rows(ctx, "ops.table_build", [(ctx.night.number, *at, *said) for at, said in sums.items()])
+    return judged
 
 
 def _results(
@@ -246,17 +262,26 @@ def _uid_map(ctx: Context, mapped: Mapped) -> None:
 
 def _quarantine(ctx: Context, mapped: Mapped, built: Built) -> None:
     """quarantine.record: tonight's rows of the tables built; what is fit by now is closed, and stays as history."""
-    if not built.aside:
-        return
-    aside = reduce(DataFrame.unionByName, built.aside)
     known, to = ctx.lake.read("quarantine.record"), promise("quarantine.record")
-    rows = from_build(aside, received(mapped.bronze), known, to, batch=ctx.night.number)
-    rows = rows.localCheckpoint()
-    was = known.where(F.col("target").isin(built.tables) & (F.col("status") == OPEN))
-    was = built.news.of_patients(of_mapped(was, mapped.sources)) if built.news else was
-    gone = was.join(rows.select("record_id"), on="record_id", how="left_anti").select(*to.columns)
-    over = closing(gone, by=f"night {ctx.night.number}: fit, replaced or deleted by now")
-    ctx.lake.merge("quarantine.record", rows.unionByName(over), keep=True)
+    parts, was = [], []
+    if built.aside:
+        rows = reduce(DataFrame.unionByName, built.aside)
+        parts.append(from_build(rows, received(mapped.bronze), known, to, batch=ctx.night.number))
+        entries = known.where(F.col("target").isin(built.tables) & (F.col("status") == OPEN))
+        entries = built.news.of_patients(of_mapped(entries, mapped.sources)) if built.news else entries
+        was.append(entries.select(*to.columns))
+    if built.places:
+        targets = {f"silver.{name}": rows for name, rows in built.places.items()}
+        rows = reduce(DataFrame.unionByName, [set_aside(judged, target) for target, judged in targets.items()])
+        unread = rows.select("source", "_record.file_sha256", "_record.row", F.col("mapped_row").alias("raw"))
+        parts.append(from_build(rows, unread.where(F.lit(False)), known, to, batch=ctx.night.number))
+        was.append(known.where(F.col("target").isin(list(targets)) & (F.col("status") == OPEN)).select(*to.columns))
+    if not parts:
+        return
+    now = reduce(DataFrame.unionByName, parts).localCheckpoint()
+    gone = reduce(DataFrame.unionByName, was).join(now.select("record_id"), on="record_id", how="left_anti")
+    over = closing(gone.select(*to.columns), by=f"night {ctx.night.number}: fit, replaced or deleted by now")
+    ctx.lake.merge("quarantine.record", now.unionByName(over), keep=True)
 
 
 def units(ctx: Context) -> DataFrame:

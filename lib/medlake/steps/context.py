@@ -7,9 +7,10 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from importlib.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
@@ -77,6 +78,28 @@ class Context:
         with ThreadPoolExecutor(threads) as pool:
             futures = [pool.submit(call) for call in work]
             return [future.result() for future in futures]
+
+    def as_ready(
+        self, work: Mapping[str, Callable[[], object]], after: Mapping[str, Collection[str]], *, threads: int = 3
+    ) -> None:
+        """Run named Spark jobs at once, each as soon as all those of `work` that it comes `after` are done.
+
+        Of several that may start the one named first does. The first error is raised, once nothing runs any more.
+        """
+        order = TopologicalSorter({name: [n for n in after.get(name, ()) if n in work] for name in work})
+        order.prepare()
+        ready: set[str] = set()
+        running: dict[Future[object], str] = {}
+        with ThreadPoolExecutor(threads) as pool:
+            while order.is_active():
+                ready |= set(order.get_ready())
+                for name in [n for n in work if n in ready][: threads - len(running)]:
+                    ready.remove(name)
+                    running[pool.submit(work[name])] = name
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    order.done(running.pop(future))
 
 
 Step = Callable[[Context], Counts]

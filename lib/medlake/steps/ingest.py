@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.quarantine import closing, from_reading, sent_again
-from medlake.doors.ledger import Counts
+from medlake.doors.ledger import TALLY, Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import InputRefusedError, UsageError
 from medlake.sources.declared import Source, reads
@@ -126,7 +126,8 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
     new = unread(batch, files.where(F.col("batch") < number))
     present = new.select("source", "source_table").distinct().limit(10_000).collect()
     formats = sorted({sources[name].form_of(table) for name, table in present if name in sources})
-    counts = sum(ctx.side_by_side([_reading(ctx, sources, new, form, number) for form in formats]), Counts())
+    work = [_reading(ctx, sources, new, form, number) for form in formats]
+    counts = sum(ctx.side_by_side(work, threads=max(1, len(work))), Counts())
     row = new.agg(
         F.lit(number).alias("batch"), F.lit(ctx.night.number).alias("night_id"), F.count("*").alias("n_files")
     )
@@ -194,21 +195,22 @@ def _kept_or_refused(
         ctx.lake.append(target, fresh.select(*to.columns), txn=(app or f"medlake/{target}", number))
         known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
         refused = read.where(F.col("reason_code").isNotNull())
+        aside = from_reading(refused, target, known, quarantine)
+        if "file_sha256" in files.columns:  # a database sends no files
+            over = closing(sent_again(known, files, target), by=f"batch {number}: the file was sent again")
+            aside = aside.unionByName(over)
+        aside = aside.localCheckpoint()
         with ctx.lock:
-            aside = from_reading(refused, target, known, quarantine)
-            if "file_sha256" in files.columns:  # a database sends no files
-                over = closing(sent_again(known, files, target), by=f"batch {number}: the file was sent again")
-                aside = aside.unionByName(over)
             ctx.lake.merge("quarantine.record", aside, keep=True)
-            if target == "bronze.csv_record":
-                _columns(ctx, fit, number)
-            if target == "bronze.fhir_resource":
-                catalogued(ctx, fresh)
-            if target == "bronze.dicom_object":
-                index = promise("bronze.dicom_directory").columns
-                ctx.lake.merge("bronze.dicom_directory", with_count(directories).select(*index), keep=True)
-            if target == "bronze.hl7_message":
-                ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
+        if target == "bronze.csv_record":
+            _columns(ctx, fit, number)
+        if target == "bronze.fhir_resource":
+            catalogued(ctx, fresh)
+        if target == "bronze.dicom_object":
+            index = promise("bronze.dicom_directory").columns
+            ctx.lake.merge("bronze.dicom_directory", with_count(directories).select(*index), keep=True)
+        if target == "bronze.hl7_message":
+            ctx.lake.merge("bronze.hl7_acknowledgement", acknowledgements(read), keep=True)
     finally:
         read.unpersist()
     return counts
@@ -263,13 +265,7 @@ def _manifest(ctx: Context, read: DataFrame, fresh: DataFrame, files: DataFrame,
             "rows_merged": F.col("rows_in") - F.coalesce("rows_kept", F.lit(0)) - F.col("rows_quarantined"),
         }
     )
-    rows = whole.select(*promise("ops.batch_manifest").columns).persist()
-    try:
-        with ctx.lock:
-            ctx.lake.merge("ops.batch_manifest", rows, keep=True)
-        sums = rows.agg(
-            *[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")]
-        ).first()
-    finally:
-        rows.unpersist()
-    return Counts.of(sums)
+    rows = whole.select(*promise("ops.batch_manifest").columns).localCheckpoint()  # reads the files; then one at a time
+    with ctx.lock:
+        ctx.lake.merge("ops.batch_manifest", rows, keep=True)
+    return Counts.of(rows.agg(*[F.sum(c) for c in TALLY]).first())

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from medlake.clean import death, person
 from medlake.clean.judge import fit_rows, tallied
-from medlake.doors.ledger import Counts
+from medlake.doors.ledger import TALLY, Counts
 from medlake.grammar.errors import MedlakeError
 from medlake.link.registry import (
     edges_of,
@@ -33,11 +33,7 @@ def run(ctx: Context) -> Counts:
         ctx.say("link: no source tells of persons yet")
         return Counts()
     judged = person.judged_persons(rows, as_of=ctx.night.as_of.isoformat()).localCheckpoint()
-    sums = (
-        tallied(judged).where("rule = ''")
-        .agg(*[F.sum(c) for c in ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")])
-        .first()
-    )
+    sums = tallied(judged).where("rule = ''").agg(*[F.sum(c) for c in TALLY]).first()
     _register(ctx, mapped, fit_rows(judged))
     return Counts.of(sums)
 

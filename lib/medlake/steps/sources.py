@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
@@ -92,6 +93,7 @@ class Mapped:
         self.bronze = bronze or {name: ctx.lake.read(f"bronze.{name}") for name in HOLDERS}
         self._keep = keep
         self._views: dict[str, dict[str, DataFrame]] = {}
+        self._lock = threading.Lock()  # tables are mapped side by side
         present = ctx.lake.read("bronze.landing_file").select("source").distinct()
         self.present = {row["source"] for row in present.limit(10_000).collect()}  # bounded by conf/sources
         self._columns = self._known_columns()
@@ -106,9 +108,10 @@ class Mapped:
 
     def views(self, source: Source) -> dict[str, DataFrame]:
         """The views that the source's SQL reads, by name."""
-        if source.name not in self._views:
-            self._views[source.name] = self._make_views(source)
-        return self._views[source.name]
+        with self._lock:
+            if source.name not in self._views:
+                self._views[source.name] = self._make_views(source)
+            return self._views[source.name]
 
     def _make_views(self, source: Source) -> dict[str, DataFrame]:
         if source.format == "fhir":

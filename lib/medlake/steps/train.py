@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from medlake.doors.ledger import Counts, code_version
-from medlake.doors.tracking import Logged, ModelRun, Tracking
+from medlake.doors.tracking import ModelRun, Tracking
 from medlake.explain.weights import model_explanation, top_reasons
 from medlake.features.tasks import Task
 from medlake.grammar.contract import promise
@@ -20,7 +20,7 @@ from medlake.steps.tasks import tasks
 
 READS = ("gold.feature_def", "gold.feature_matrix", "gold.label", "gold.subject_split")
 MIN_PER_FOLD = 2  # of each outcome, on average; a task with fewer is not trained
-N_TASKS_AT_ONCE = 2
+Edge = tuple[object, ...]  # a row of ops.lineage_edge
 
 
 def run(ctx: Context) -> Counts:
@@ -34,9 +34,9 @@ def run(ctx: Context) -> Counts:
     tables = {name: ctx.lake.read(name) for name in READS}
     names = _feature_names(tables["gold.feature_def"])
     enough = _trainable(ctx, tables["gold.label"], [t for t in tasks(ctx) if t.models and t.name in names])
-    work = [partial(_train, ctx, task, len(names[task.name]), tables) for task in enough]
-    found = ctx.side_by_side(work, threads=N_TASKS_AT_ONCE)
-    fits = {task.name: of_task for task, of_task in zip(enough, found, strict=True)}
+    tracking = Tracking(ctx.lake.root / "mlflow")
+    found = ctx.side_by_side([partial(_train, ctx, tracking, task, names[task.name], tables) for task in enough])
+    fits = {task.name: of_task for task, (of_task, _) in zip(enough, found, strict=True)}
     said = [_out_of_fold(task, t, names[task]) for task, of_task in fits.items() for t in of_task]
     _write(ctx, "gold.out_of_fold_prediction", said)
     weights = {
@@ -45,7 +45,10 @@ def run(ctx: Context) -> Counts:
         for t in of_task
     }
     _write(ctx, "gold.model_explanation", [model_explanation(tables["gold.feature_def"], weights)])
-    _track(ctx, fits, {task: [feature for feature, _ in of_task] for task, of_task in names.items()})
+    edges = [edge for _, of_task in found for edge in of_task]
+    if edges:
+        schema = promise("ops.lineage_edge").schema
+        ctx.lake.merge("ops.lineage_edge", ctx.spark.createDataFrame(edges, schema), keep=True)
     return Counts()
 
 
@@ -74,7 +77,12 @@ def _trainable(ctx: Context, label: DataFrame, asked: list[Task]) -> list[Task]:
     return [task for task in asked if counts.get(task.name, 0) >= enough]
 
 
-def _train(ctx: Context, task: Task, n_features: int, tables: dict[str, DataFrame]) -> list[Trained]:
+def _train(
+    ctx: Context, tracking: Tracking, task: Task, names: list[tuple[str, str]], tables: dict[str, DataFrame]
+) -> tuple[list[Trained], list[Edge]]:
+    """One task's models, fitted and kept in MLflow, and what each was made of."""
+    read = {name: ctx.lake.activity.read[name] for name in READS if name in ctx.lake.activity.read}
+
     def of_task(name: str) -> DataFrame:
         return tables[name].where(F.col("task") == task.name).drop("task")
 
@@ -84,9 +92,22 @@ def _train(ctx: Context, task: Task, n_features: int, tables: dict[str, DataFram
         .join(of_task("gold.subject_split"), on="person_id", how="inner")
     )
     models = [MODELS[name] for name in task.models if ctx.only in (None, name)]
-    found = trained(cases, models, n_features=n_features, seed=ctx.settings.seed, params=task.model_params)
+    found = trained(cases, models, n_features=len(names), seed=ctx.settings.seed, params=task.model_params)
     ctx.say(f"train: {task.name}: {', '.join(t.model.name for t in found)}")
-    return found
+    edges = [edge for fit in found for edge in _tracked(ctx, tracking, task.name, fit, [n for n, _ in names], read)]
+    return found, edges
+
+
+def _tracked(
+    ctx: Context, tracking: Tracking, task: str, fit: Trained, features: list[str], read: dict[str, int]
+) -> list[Edge]:
+    run = ModelRun(
+        task=task, model=fit.model.name, digest=fit.digest, fitted=fit.fitted, features=features, params=fit.params,
+        seed=ctx.settings.seed, night_id=ctx.night.number, code_version=code_version(), tables=read,
+    )  # fmt: skip
+    kept = tracking.log_model(run)
+    of_model = (ctx.night.number, task, fit.model.name, fit.digest, kept.run_id, kept.model_uri)
+    return [(*of_model, name, number) for name, number in read.items()]
 
 
 def _out_of_fold(task: str, fit: Trained, names: list[tuple[str, str]]) -> DataFrame:
@@ -102,28 +123,3 @@ def _write(ctx: Context, name: str, parts: list[DataFrame]) -> None:
     empty = ctx.spark.createDataFrame([], promise(name).schema)
     rows = reduce(DataFrame.unionByName, parts) if parts else empty
     ctx.lake.merge(name, rows, scope=None if ctx.only is None else F.col("model") == ctx.only)
-
-
-def _track(ctx: Context, fits: dict[str, list[Trained]], features: dict[str, list[str]]) -> None:
-    tracking, code = Tracking(ctx.lake.root / "mlflow"), code_version()
-    read = {name: ctx.lake.activity.read[name] for name in READS if name in ctx.lake.activity.read}
-    edges = []
-    for task, of_task in fits.items():
-        for fit in of_task:
-            run = ModelRun(
-                task=task, model=fit.model.name, digest=fit.digest, fitted=fit.fitted,
-                features=features[task], params=fit.params, seed=ctx.settings.seed,
-                night_id=ctx.night.number, code_version=code, tables=read,
-            )  # fmt: skip
-            kept = tracking.log_model(run)
-            edges += _edges(ctx, task, fit, kept, read)
-    if edges:
-        schema = promise("ops.lineage_edge").schema
-        ctx.lake.merge("ops.lineage_edge", ctx.spark.createDataFrame(edges, schema), keep=True)
-
-
-def _edges(
-    ctx: Context, task: str, fit: Trained, kept: Logged, read: dict[str, int]
-) -> list[tuple[object, ...]]:
-    of_model = (ctx.night.number, task, fit.model.name, fit.digest, kept.run_id, kept.model_uri)
-    return [(*of_model, name, number) for name, number in read.items()]
