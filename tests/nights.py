@@ -63,3 +63,9 @@ def contents(spark: SparkSession, lake: Path, *layers: str) -> dict[str, tuple[i
 def run_steps(lake: Path, landing: Path, conf: Path, *steps: str) -> int:
     """Some steps of a night in this process, on the suite's Spark session."""
     return Runner(Options(conf=conf, lake=lake, landing=landing)).part(*steps)
+
+
+def by_name(home: Path, *steps: str) -> None:
+    """Steps as a user asks for them one by one, in a home of the folders conf, lake and landing; all must end well."""
+    for step in steps:
+        assert Runner(Options(conf=home / "conf", lake=home / "lake", landing=home / "landing")).step(step) == 0, step

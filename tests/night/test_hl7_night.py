@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.nights import conf_of, contents
+from tests.nights import by_name, conf_of, contents
 from tests.tables import assert_rows
 
 from medlake.doors.lake import Lake
-from medlake.steps.runner import Options, Runner
 
 pytestmark = pytest.mark.slow
 PID = "PID|1||70001^^^HOSP^MR~999-11-2222^^^SSA^SS||Quenneville^Marisol||19700102|F|||12 Elm Street^^Springfield^IL^62701||217-555-0142"
@@ -26,11 +25,6 @@ def result(value: str, status: str, control: str, at: str) -> bytes:
     return message("ORU^R01", control, PID, PV1, "OBR|1||F1|24320-4^Panel^LN|||20240102080000", obx, "OBX|2|TX|R^Report||Seen by Marisol.", at=at)
 
 
-def run(home: Path, *steps: str) -> None:
-    for step in steps:
-        assert Runner(Options(conf=home / "conf", lake=home / "lake", landing=home / "landing")).step(step) == 0
-
-
 def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
     source = conf_of(tmp_path / "conf") / "sources" / "feed"
     source.mkdir(parents=True)
@@ -40,7 +34,7 @@ def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
     admit = message("ADT^A01", "c1", "EVN|A01|20240101080000", PID, PV1, "DG1|1||E11^Diabetes^I10C||20240101|A")
     (landing / "adt.hl7").write_bytes(admit + message("ADT^A01", "c2", "EVN|A01", "PID|1||||Nobody") + message("ORM^O01", "c3", PID))
     (landing / "oru.hl7").write_bytes(b"\x0b" + result("182", "F", "c4", "20240102") + b"\x1c\r")
-    run(tmp_path, "ingest", "link", "build", "audit")
+    by_name(tmp_path, "ingest", "link", "build", "audit")
     lake = Lake(spark, tmp_path / "lake")
     assert_rows(lake.read("silver.measurement"), "measurement_source_value | value_as_number | unit_source_value\n2345-7 | 182.0 | mg/dL")
     assert_rows(lake.read("silver.visit_occurrence"), "visit_concept_id\n9201")
@@ -59,9 +53,9 @@ def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
     before = contents(spark, tmp_path / "lake", "bronze", "silver", "quarantine")
     (landing / "copy.hl7").write_bytes((landing / "oru.hl7").read_bytes())
     (landing / "sent-again.hl7").write_bytes(result("182", "F", "c4", "20240102"))
-    run(tmp_path, "ingest", "link", "build")
+    by_name(tmp_path, "ingest", "link", "build")
     again = contents(spark, tmp_path / "lake", "silver", "quarantine")
     assert again == {name: value for name, value in before.items() if not name.startswith("bronze.")}
     (landing / "corrected.hl7").write_bytes(result("128", "C", "c5", "20240103"))
-    run(tmp_path, "ingest", "link", "build", "audit")
+    by_name(tmp_path, "ingest", "link", "build", "audit")
     assert_rows(lake.read("silver.measurement"), "value_as_number\n128.0")

@@ -10,12 +10,12 @@ import pytest
 from pydicom.fileset import FileSet
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.nights import conf_of
+from tests.nights import by_name, conf_of
 from tests.spec.imaging.conftest import slice_with
 
 from medlake.doors.lake import Lake
 from medlake.steps.reconcile import reconcile
-from medlake.steps.runner import Options, Runner
+from medlake.steps.runner import Options
 
 pytestmark = pytest.mark.slow
 
@@ -110,14 +110,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def steps(home: Path, *names: str) -> None:
-    for step in names:
-        assert Runner(Options(conf=home / "conf", lake=home / "lake", landing=home / "landing")).step(step) == 0
-
-
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, home: Path) -> Lake:
-    steps(home, "ingest", "link", "build")
+    by_name(home, "ingest", "link", "build")
     return Lake(spark, home / "lake")
 
 
@@ -187,10 +182,10 @@ def test_what_was_missing_closes_its_entry_when_it_comes(lake: Lake, home: Path)
     (home / "landing" / "images" / "more").mkdir()
     (home / "late").rename(home / "landing" / "images" / "more" / "somewhere")
     before = {r["study_uid"]: r for r in lake.read("silver.imaging_study").drop("n_instances", "size_bytes").collect()}
-    steps(home, "ingest", "link", "build")
+    by_name(home, "ingest", "link", "build")
     records = lake.read("quarantine.record").where("reason_code = 'dicom_file_missing'").collect()
     assert [r["status"] for r in records] == ["closed"]
     row = of_original(lake, "series_geometry", "series_uid").where("original = '2.1.1'").first()
     assert (row["n_slices"], row["is_regular_volume"]) == (4, True)
     assert {r["study_uid"]: r for r in lake.read("silver.imaging_study").drop("n_instances", "size_bytes").collect()} == before
-    steps(home, "audit")
+    by_name(home, "audit")

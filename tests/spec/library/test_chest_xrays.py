@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.nights import conf_of
+from tests.nights import by_name, conf_of
 from tests.shared import shared_samples
 from tests.spec.library.library import read
 
 from medlake.doors.lake import Lake
-from medlake.steps.runner import Options, Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 LATE = "80b5f00f.jpg"  # comes a night later
@@ -39,15 +38,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def steps(home: Path, *names: str) -> None:
-    for step in names:
-        assert Runner(Options(conf=home / "conf", lake=home / "lake", landing=home / "landing")).step(step) == 0
-
-
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, home: Path) -> Lake:
     """The pictures and their table taken in, linked and built."""
-    steps(home, "ingest", "link", "build")
+    by_name(home, "ingest", "link", "build")
     return Lake(spark, home / "lake")
 
 
@@ -124,10 +118,10 @@ def test_nothing_open_names_a_file_or_a_patient(home: Path, lake: Lake, told: pd
 
 def test_a_second_night_takes_in_what_is_new_and_changes_nothing_else(home: Path, lake: Lake) -> None:
     before = {r["sop_instance_uid"]: r for r in lake.read("silver.imaging_instance").collect()}
-    steps(home, "ingest")
+    by_name(home, "ingest")
     assert lake.read("bronze.raster_image").count() == len(before) + 1  # the stranger's too
     (home / LATE).rename(home / "landing" / "xrays" / "images" / LATE)
-    steps(home, "ingest", "link", "build")
+    by_name(home, "ingest", "link", "build")
     after = {r["sop_instance_uid"]: r for r in lake.read("silver.imaging_instance").collect()}
     assert len(after) == len(before) + 1
     assert {uid: after[uid] for uid in before} == before

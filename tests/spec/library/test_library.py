@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.nights import conf_of
+from tests.nights import by_name, conf_of
 from tests.shared import shared_samples
 from tests.spec.library.library import LIBRARY, NEEDED, conf_with, expected, landing_of, records
 
@@ -17,7 +17,7 @@ from medlake.doors.settings import Conf
 from medlake.grammar.errors import ConfigError
 from medlake.link.agreement import AGREE, UNEXPLAINED, agreement, paired
 from medlake.steps.reconcile import reconcile
-from medlake.steps.runner import Options, Runner
+from medlake.steps.runner import Options
 from medlake.steps.sources import all_sources
 
 pytestmark = pytest.mark.slow
@@ -35,8 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, home: Path) -> Lake:
     """The real files taken in, linked and built."""
-    for step in ("ingest", "link", "build"):
-        assert Runner(Options(conf=home / "conf", lake=home / "lake", landing=home / "landing")).step(step) == 0
+    by_name(home, "ingest", "link", "build")
     return Lake(spark, home / "lake")
 
 
