@@ -20,7 +20,7 @@ os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
     sys.modules["__main__"].__file__ = __file__
 
-QUICK = {"spark.master": "local[2]", "spark.driver.memory": "2g"}  # the rest is conf/spark/local.conf
+QUICK = {"spark.master": "local[2]", "spark.driver.memory": "3g"}  # the rest is conf/spark/local.conf
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,15 @@ def spark() -> Iterator[SparkSession]:
     running = session.start("medlake tests", {**Conf().spark("local"), **QUICK})
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_lakes() -> Iterator[None]:
+    """What Delta remembers of a module's lakes for an hour would fill the memory: hundreds of them come and go."""
+    yield
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        running._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def result(value: str, status: str, control: str, at: str) -> bytes:
 
 
 def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
-    source = conf_of(tmp_path / "conf") / "sources" / "feed"
+    source = conf_of(tmp_path / "conf", '[privacy]\nnotes = "surrogates"\n') / "sources" / "feed"
     source.mkdir(parents=True)
     (source / "source.toml").write_text('format = "hl7"\n')
     landing = tmp_path / "landing" / "feed"
@@ -40,7 +41,8 @@ def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
     assert_rows(lake.read("silver.visit_occurrence"), "visit_concept_id\n9201")
     assert_rows(lake.read("silver.condition_occurrence"), "condition_source_value | condition_source_vocabulary | qc\nE11 | ICD10CM | []")
     [note] = lake.read("silver.note").collect()
-    assert note["visit_occurrence_id"] and "Marisol" not in note["note_text"] and note["note_text"].startswith("Seen by")
+    assert note["visit_occurrence_id"] and re.fullmatch(r"Seen by (?!Marisol)[A-Z][a-z]+\.", note["note_text"])
+    assert note["n_replaced"] == 1
     assert_rows(lake.read("vault.identity"), "person_source_value | family_name | national_id\n70001 | Quenneville | 999-11-2222")
     assert_rows(lake.read("quarantine.record"), "row | reason_code | target\n2 | patient_missing | bronze.hl7_message\n3 | type_unknown | bronze.hl7_message")
     assert_rows(lake.read("bronze.hl7_acknowledgement"), """

@@ -32,6 +32,7 @@ class Ingest(_Section):
 class Privacy(_Section):
     shift_days_max: int = Field(ge=30, le=3650)
     small_count: int = Field(ge=2)
+    notes: Literal["patterns", "dictionaries", "surrogates"]
 
 
 class Link(_Section):

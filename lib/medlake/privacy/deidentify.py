@@ -6,7 +6,7 @@ free text is scrubbed, a ZIP keeps three digits. What the promise does not name 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -21,11 +21,13 @@ FORBIDDEN = ("name", "address", "birth_date", "phone", "email", "national_id")
 ORIGIN = ("source", "_record", "mapped_row", "reason_codes", "is_duplicate")
 
 
-def deidentified(judged: DataFrame, to: Promise, *, key: bytes, patterns: Sequence[Pattern]) -> DataFrame:
+def deidentified(
+    judged: DataFrame, to: Promise, *, key: bytes, patterns: Sequence[Pattern], safe: Mapping[str, Column] | None = None
+) -> DataFrame:
     """The promise's columns without identifiers, beside where each row comes from (`ORIGIN`).
 
     `judged` carries event_key and shift_days of its person, deny_names and deny_ids where the promise has free
-    text, and the natural keys `event_name` and `visit_name`.
+    text, and the natural keys `event_name` and `visit_name`. `safe`: columns that somebody else has made safe.
 
     Raises:
         ConfigError: the promise names a column whose class may never leave the restricted zone.
@@ -35,7 +37,8 @@ def deidentified(judged: DataFrame, to: Promise, *, key: bytes, patterns: Sequen
         raise ConfigError(
             f"{to.name} promises {', '.join(leaking)} in the open zone; identity stays in vault.identity"
         )
-    made = {name: _safe(name, to, key, patterns, set(judged.columns)) for name in to.columns}
+    have = set(judged.columns)
+    made = {name: (safe or {}).get(name, _safe(name, to, key, patterns, have)) for name in to.columns}
     extra = [c for c in ORIGIN if c not in to.columns]
     return judged.select(*[column.alias(name) for name, column in made.items()], *extra)
 

@@ -1,7 +1,7 @@
 """Dictionaries for free text from packages of the registries: first and family names, common words (extra `notes`).
 
 Names are those of the US census as the package `names` (MIT) holds them, the frequency of English words is
-pyspellchecker's (MIT); words of medicine are DICOM's own terms and those of conf/scrub.toml. Without the extra only
+pyspellchecker's (MIT); words of medicine are DICOM's own terms. Without the extra only
 patterns, contexts and the patient's own record serve.
 """
 
@@ -53,10 +53,10 @@ def is_installed() -> bool:
     return util.find_spec("names") is not None and util.find_spec("spellchecker") is not None
 
 
-@lru_cache(maxsize=2)
-def lexicon(words: frozenset[str] = frozenset()) -> Lexicon:
-    """The dictionaries, once per process; `words`: more words that are no names."""
-    medical = vocabulary() | words
+@lru_cache(maxsize=1)
+def lexicon() -> Lexicon:
+    """The dictionaries, once per process."""
+    medical = vocabulary()
     none: frozenset[str] = frozenset()
     if not is_installed():
         return Lexicon(none, none, medical, none, none)

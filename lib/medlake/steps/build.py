@@ -45,7 +45,8 @@ from medlake.grammar.errors import UsageError
 from medlake.grammar.quality import Rule
 from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
-from medlake.privacy.scrub_text import Pattern, deny_lists, replaced
+from medlake.privacy.rewrite_notes import rewritten
+from medlake.privacy.scrub_text import Pattern, deny_lists, own_words, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
@@ -172,15 +173,27 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
         fit = with_links(ctx, mapped, built.vault, fit)
     if to.of_class("free_text"):  # the lists are long: they join only rows whose text they are for
         fit = fit.join(built.deny, on="person_id", how="left")
-    safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns)
-    if event.table == "note":
-        safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
+    if event.table == "note" and ctx.settings.privacy.notes != "patterns":
+        fit = _rewritten(ctx, fit)
+        told = {"note_text": F.col("note_rewritten.text"), "n_replaced": F.col("note_rewritten.n_replaced")}
+        safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
+    else:
+        safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns)
+        if event.table == "note":
+            safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
     if event is SERIES:
         safe = with_visit_of_study(safe, ctx.lake.read("silver.imaging_study"))
     elif "visit_occurrence_id" in to.columns and event.table != "visit_occurrence" and event is not STUDY:
         safe = with_known_visit(safe, ctx.lake.read("silver.visit_occurrence"))
     ctx.lake.merge(name, safe.select(*to.columns), within=built.persons)
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
+
+
+def _rewritten(ctx: Context, notes: DataFrame) -> DataFrame:
+    """Fit notes with `note_rewritten`: their text without identifiers, and how many there were."""
+    own = own_words(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault"))
+    made = rewritten(F.col("note_text"), surrogates=ctx.settings.privacy.notes == "surrogates")
+    return notes.join(own, on="person_id", how="left").withColumn("note_rewritten", made).localCheckpoint()
 
 
 def _place(ctx: Context, every: Mapped, built: Built, place: Place) -> None:
