@@ -17,7 +17,7 @@ from medlake.report.svg import BLUE, GREEN, INK, MUTED, drawing
 ROW = 26  # px: one name
 NAMES = 236.0  # px: room for names left of the arcs
 THIN, THICK = 1.2, 6.0  # px: the weakest and the strongest link
-FLOW_HEIGHT, GAP = 300.0, 12.0  # px: all flows together, and between two names
+FLOW_HEIGHT, FLOW_EACH, GAP = 300.0, 70.0, 12.0  # px: all flows together, one at most, between two names
 SIDE = 150.0  # px: room for names on either side of the flows
 
 
@@ -80,9 +80,10 @@ def flows(care: Care, *, small_count: int) -> Markup | None:
         return None
     firsts = list(dict.fromkeys(one.first for one in follows))
     thens = list(dict.fromkeys(one.then for one in follows))
-    scale = FLOW_HEIGHT / sum(one.n for one in follows)
+    tall = min(FLOW_HEIGHT, FLOW_EACH * len(follows))  # a single flow is no wall
+    scale = tall / sum(one.n for one in follows)
     left, right = SIDE, WIDTH - SIDE
-    height = FLOW_HEIGHT + GAP * (max(len(firsts), len(thens)) + 1) + 24
+    height = tall + GAP * (max(len(firsts), len(thens)) + 1) + 24
 
     def draw(axes: Axes) -> None:
         starts = _column(axes, [(f, [o.n for o in follows if o.first == f]) for f in firsts], left, "right", scale)

@@ -10,12 +10,12 @@ from pyspark.sql import functions as F
 from medlake.doors.ledger import Counts
 from medlake.doors.tracking import Tracking
 from medlake.explain.weights import top_reasons
-from medlake.grammar.contract import promise
 from medlake.models import MODELS
 from medlake.models.fitting import scored
 from medlake.steps.context import Context
 from medlake.steps.registry import Registered, newest
 
+MODEL = "task string, model string, model_digest string"
 COLUMNS = ("task", "model", "model_digest", "person_id", "index_at", "risk", "fold", "top_reasons")
 
 
@@ -25,17 +25,11 @@ def run(ctx: Context) -> Counts:
     names = _names(ctx)
     unlabelled = _unlabelled(ctx)
     waiting = {r["task"] for r in unlabelled.select("task").distinct().collect()}  # names of tasks
-    out_of_fold = ctx.lake.read("gold.out_of_fold_prediction")
-    parts = []
-    for entry in newest(ctx):
-        of_model = (F.col("task") == entry.task) & (F.col("model") == entry.model)
-        known = out_of_fold.where(of_model).withColumn("model_digest", F.lit(entry.digest))
-        parts.append(known.select(*COLUMNS))
-        if entry.task in waiting:
-            parts.append(_by_final_model(tracking, entry, unlabelled, names[entry.task]))
-    schema = promise("gold.risk_prediction").schema
-    rows = reduce(DataFrame.unionByName, parts) if parts else ctx.spark.createDataFrame([], schema)
-    ctx.lake.merge("gold.risk_prediction", rows)
+    entries = newest(ctx)
+    models = ctx.spark.createDataFrame([(e.task, e.model, e.digest) for e in entries], MODEL)
+    known = ctx.lake.read("gold.out_of_fold_prediction").join(F.broadcast(models), on=["task", "model"], how="inner")
+    late = [_by_final_model(tracking, e, unlabelled, names[e.task]) for e in entries if e.task in waiting]
+    ctx.lake.merge("gold.risk_prediction", reduce(DataFrame.unionByName, [known.select(*COLUMNS), *late]))
     return Counts()
 
 
