@@ -9,7 +9,6 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from medlake.clean import (
     condition_occurrence,
@@ -53,6 +52,7 @@ from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, wit
 from medlake.steps.news import News, news_of, of_mapped
 from medlake.steps.places import published, sums_of
 from medlake.steps.sources import Mapped, all_sources, count_all
+from medlake.steps.unit_table import units
 
 EVENTS: dict[str, Event] = {
     e.table: e
@@ -295,28 +295,3 @@ def _quarantine(ctx: Context, mapped: Mapped, built: Built) -> None:
     gone = reduce(DataFrame.unionByName, was).join(now.select("record_id"), on="record_id", how="left_anti")
     over = closing(gone.select(*to.columns), by=f"night {ctx.night.number}: fit, replaced or deleted by now")
     ctx.lake.merge("quarantine.record", now.unionByName(over), keep=True)
-
-
-def units(ctx: Context) -> DataFrame:
-    """(code, unit, factor, shift, canonical_unit, low, high) from conf/units.toml; a null code means any code."""
-    said = ctx.conf.toml("units.toml")
-    rows: list[tuple[str | None, str, float, float, str, float | None, float | None]] = [
-        (None, unit, 1.0, 0.0, canonical, None, None)
-        for canonical, spellings in said.get("unit", {}).items()
-        for unit in {canonical, *spellings}
-    ]
-    for code, m in said.get("measurement", {}).items():
-        low, high = (None if m.get(k) is None else float(m[k]) for k in ("low", "high"))
-        for unit, rule in {m["unit"]: 1.0, **m.get("convert", {})}.items():
-            factor, shift = rule if isinstance(rule, list) else (rule, 0.0)
-            rows.append((code, unit, float(factor), float(shift), m["unit"], low, high))
-    schema = T.StructType(
-        [
-            T.StructField(n, k())
-            for n, k in (
-                ("code", T.StringType), ("unit", T.StringType), ("factor", T.DoubleType), ("shift", T.DoubleType),
-                ("canonical_unit", T.StringType), ("low", T.DoubleType), ("high", T.DoubleType),
-            )
-        ]
-    )  # fmt: skip
-    return ctx.spark.createDataFrame(rows, schema)
