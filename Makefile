@@ -37,7 +37,7 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 
 .PHONY: test
 test: env ## all tests, whole nights, kills and a real cluster among them (about 50 minutes on 2 cores)
-	@$(PY) -m pytest -n 2 --dist loadscope -m "not long"
+	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not long"
 
 .PHONY: test-faults
 test-faults: env ## what takes too long for every time: kills in six steps and at twelve changes of files, failing disks, four deliveries built twice, real pictures, benchmarks (an hour; needs a C compiler)

@@ -16,11 +16,19 @@ from medlake.doors.settings import Conf
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from tests.nights import SmallNight  # noqa: E402
+
 os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
     sys.modules["__main__"].__file__ = __file__
 
-QUICK = {"spark.master": "local[2]", "spark.driver.memory": "3g"}  # the rest is conf/spark/local.conf
+# The rest is conf/spark/local.conf. A night is over before optimised code pays; a process of tests lives long enough.
+QUICK = {
+    "spark.master": "local[2]",
+    "spark.driver.memory": "3g",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m",
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +37,25 @@ def spark() -> Iterator[SparkSession]:
     running = session.start("medlake tests", {**Conf().spark("local"), **QUICK})
     yield running
     running.stop()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's tests, or those of one xdist_group, stay in one process; what takes longest comes first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    groups = [next(mark.args[0] for mark in item.iter_markers("xdist_group")) for item in items]
+    first = {group: group != "small nights" for group in groups}  # they and the golden nights take longest
+    slow = {group for item, group in zip(items, groups, strict=True) if item.get_closest_marker("slow")}
+    order = sorted(zip(items, groups, strict=True), key=lambda each: (first[each[1]] and "golden" not in each[1], each[1] not in slow))
+    items[:] = [item for item, _ in order]
+
+
+@pytest.fixture(scope="session")
+def small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A finished night on the small landing folder, in the process that has the group `small nights`."""
+    return SmallNight.run(spark, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module", autouse=True)

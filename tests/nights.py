@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -25,6 +26,9 @@ def conf_of(folder: Path, text: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "base.toml").write_text(f"as_of = {AS_OF}\n{text}")
     return folder
+
+
+FEW_FITS = "[train]\nfolds = 2\nbootstrap = 20\n"  # where a night is about rows, not about how good its models are
 
 
 def small_landing(folder: Path) -> Path:
@@ -69,3 +73,18 @@ def by_name(home: Path, *steps: str) -> None:
     """Steps as a user asks for them one by one, in a home of the folders conf, lake and landing; all must end well."""
     for step in steps:
         assert Runner(Options(conf=home / "conf", lake=home / "lake", landing=home / "landing")).step(step) == 0, step
+
+
+@dataclass(frozen=True)
+class SmallNight:
+    """A home with conf, landing and a lake after one undisturbed night, and what its silver and gold hold."""
+
+    home: Path
+    held: dict[str, tuple[int, int]]
+
+    @classmethod
+    def run(cls, spark: SparkSession, home: Path) -> SmallNight:
+        conf_of(home / "conf", FEW_FITS)
+        small_landing(home / "landing")
+        assert run_night(home / "lake", home / "landing", home / "conf") == 0
+        return cls(home, contents(spark, home / "lake"))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from tests.cluster.cluster import ROOT, Cluster, built_wheel, standalone
-from tests.cluster.night import night
-from tests.nights import conf_of, contents, run_night, small_landing
+from tests.cluster.night import arguments, night
+from tests.nights import SmallNight, contents
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
 
 PROBE = '''
 import json, sys
@@ -75,11 +75,25 @@ def test_exit_codes_come_through_spark_submit(cluster: Cluster, wheel: Path, tmp
 
 
 def test_a_night_on_a_cluster_ends_with_the_rows_of_a_local_night(
-    spark: SparkSession, cluster: Cluster, wheel: Path, tmp_path: Path
+    spark: SparkSession, cluster: Cluster, wheel: Path, tmp_path: Path, small_night: SmallNight
 ) -> None:
-    conf, landing = conf_of(tmp_path / "conf"), small_landing(tmp_path / "landing")
-    assert run_night(tmp_path / "local", landing, conf) == 0
-    assert night(cluster, wheel, tmp_path / "cluster", landing, conf) == 0
-    here, there = contents(spark, tmp_path / "local"), contents(spark, tmp_path / "cluster")
-    assert {name: (here[name], there[name]) for name in here if here[name] != there[name]} == {}
-    assert here["silver.person"][0] > 0 and here["gold.risk_prediction"][0] > 0
+    """The first step in an application of its own, the rest in that of jobs/nightly.py, which goes on from there."""
+    lake = tmp_path / "cluster"
+    said = arguments(lake, small_night.home / "landing", small_night.home / "conf")
+    for job in ("ingest", "nightly"):
+        assert cluster.submit(job, said, wheel, tmp_path / job) == 0, (tmp_path / job).read_text()[-3000:]
+    assert differences(small_night, contents(spark, lake)) == {}
+
+
+@pytest.mark.long
+def test_a_night_whose_every_step_is_submitted_ends_with_the_same_rows(
+    spark: SparkSession, cluster: Cluster, wheel: Path, tmp_path: Path, small_night: SmallNight
+) -> None:
+    lake = tmp_path / "cluster"
+    assert night(cluster, wheel, lake, small_night.home / "landing", small_night.home / "conf") == 0
+    assert differences(small_night, contents(spark, lake)) == {}
+
+
+def differences(here: SmallNight, there: dict[str, tuple[int, int]]) -> dict[str, object]:
+    assert here.held["silver.person"][0] > 0 and here.held["gold.risk_prediction"][0] > 0
+    return {name: (here.held[name], there[name]) for name in here.held if here.held[name] != there[name]}

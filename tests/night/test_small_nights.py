@@ -9,29 +9,25 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.nights import conf_of, contents, run_night, small_landing, start_night
+from tests.nights import SmallNight, conf_of, contents, run_night, start_night
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Lease
 from medlake.grammar.errors import BusyError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
 STEPS = ["ingest", "link", "build", "features", "train", "report"]
 TWO = ["build", "train"]  # of them, for the suite that runs every time
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("small")
-    conf_of(folder / "conf")
-    small_landing(folder / "landing")
-    return folder
+@pytest.fixture
+def home(small_night: SmallNight) -> Path:
+    return small_night.home
 
 
-@pytest.fixture(scope="module")
-def undisturbed(spark: SparkSession, home: Path) -> dict[str, tuple[int, int]]:
-    assert run_night(home / "lake", home / "landing", home / "conf") == 0
-    return contents(spark, home / "lake")
+@pytest.fixture
+def undisturbed(small_night: SmallNight) -> dict[str, tuple[int, int]]:
+    return small_night.held
 
 
 def test_a_night_run_again_from_its_start_changes_no_row(spark: SparkSession, home: Path, undisturbed) -> None:
