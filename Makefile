@@ -40,7 +40,7 @@ test: env ## all tests, whole nights, kills and a real cluster among them (about
 	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not long"
 
 .PHONY: test-faults
-test-faults: env ## what takes too long for every time: kills in six steps and at twelve changes of files, failing disks, four deliveries built twice, real pictures, benchmarks (an hour; needs a C compiler)
+test-faults: env ## what takes too long for every time: kills in eight steps and at twelve changes of files, failing disks, four deliveries built twice, real pictures, benchmarks (an hour; needs a C compiler)
 	@$(PY) -m pytest -m long
 
 .PHONY: test-quick

@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,9 +28,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.harness import Memory
+
 MAX_LENGTH = 4
 N_CODES, N_GROUPS, GROUP = 1500, 40, 5
-POLL_SECONDS, PAGE = 0.2, os.sysconf("SC_PAGE_SIZE")
 
 
 def baskets(n: int, *, seed: int = 1, long: bool = False) -> pa.Table:
@@ -127,34 +127,19 @@ def measured(name: str, data: Path, support: float, limit: float) -> dict[str, o
     with tempfile.TemporaryFile("w+") as out:
         command = [sys.executable, "-m", "benchmarks.itemsets", *what]
         child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, start_new_session=True)
-        peak, started = 0, time.monotonic()
-        while child.poll() is None:
-            peak = max(peak, resident(child.pid))
-            if time.monotonic() - started > limit:
+        with Memory(child.pid) as memory:
+            try:
+                child.wait(limit)
+            except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)  # the group was made for this child alone
                 child.wait()
-                return {"peak": peak / 1e6, "seconds": None}
-            time.sleep(POLL_SECONDS)
+        if child.returncode == -signal.SIGKILL:
+            return {"peak": memory.peak / 1e6, "seconds": None}
         out.seek(0)
         told = [line for line in out if line.startswith("RESULT ")]
     if not told:
-        return {"peak": peak / 1e6, "seconds": None, "failed": True}
-    return {**json.loads(told[-1].removeprefix("RESULT ")), "peak": peak / 1e6}
-
-
-def resident(root: int) -> int:
-    """Bytes of memory of a process and all that descend from it."""
-    parents, sizes = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it ended meanwhile
-            pid = int(folder.name)
-            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            sizes[pid] = int((folder / "statm").read_text().split()[1]) * PAGE
-    tree, found = {root}, {root}
-    while found:
-        found = {pid for pid, parent in parents.items() if parent in found} - tree
-        tree |= found
-    return sum(sizes.get(pid, 0) for pid in tree)
+        return {"peak": memory.peak / 1e6, "seconds": None, "failed": True}
+    return {**json.loads(told[-1].removeprefix("RESULT ")), "peak": memory.peak / 1e6}
 
 
 def compare(data: Path, support: float, limit: float, names: Iterable[str]) -> None:
