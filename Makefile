@@ -39,8 +39,8 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 test: env ## all tests, whole nights, kills and a real cluster among them (about 50 minutes on 2 cores)
 	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not long"
 
-.PHONY: test-faults
-test-faults: env ## what takes too long for every time: kills in eight steps and at twelve changes of files, failing disks, four deliveries built twice, real pictures, benchmarks (an hour; needs a C compiler)
+.PHONY: test-long
+test-long: env ## what takes too long for every time: kills in eight steps and at twelve changes of files, failing disks, four deliveries built twice, real files and pictures, every job of a night submitted (an hour and a half; needs a C compiler)
 	@$(PY) -m pytest -m long
 
 .PHONY: test-quick

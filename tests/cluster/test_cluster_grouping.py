@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,9 @@ import pytest
 from sklearn import cluster as one_machine
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
-from tests.cluster.cluster import ROOT, built_wheel, standalone
+from tests.cluster.cluster import Cluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]  # the group that has a cluster
 
 JOB = '''
 import json, sys
@@ -41,20 +38,14 @@ Path(sys.argv[3]).write_text(json.dumps(said))
 '''
 
 
-def test_two_workers_give_the_groups_of_one_process(tmp_path: Path) -> None:
+def test_two_workers_give_the_groups_of_one_process(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:
     moons = make_moons(900, noise=0.06, random_state=1)[0]
     blobs = make_blobs(900, n_features=3, centers=4, random_state=2)[0]
     points = {"dbscan": moons, "kmeans": blobs, "birch": blobs}
     asked, answer, job = tmp_path / "asked.json", tmp_path / "answer.json", tmp_path / "job.py"
     asked.write_text(json.dumps({name: values.tolist() for name, values in points.items()}))
     job.write_text(JOB)
-    uv = shutil.which("uv") or str(ROOT / ".cache" / "uv" / "bin" / "uv")
-    builder = [uv, "build", "-q", "--wheel", "-o"] if Path(uv).is_file() else [sys.executable, "-m", "build", "--wheel", "--outdir"]
-    subprocess.run([*builder, str(tmp_path / "wheel")], cwd=ROOT, check=True)
-    with standalone() as cluster:
-        code = cluster.submit(
-            job, [str(asked), str(tmp_path / "models"), str(answer)], built_wheel(tmp_path / "wheel"), tmp_path / "log"
-        )
+    code = cluster.submit(job, [str(asked), str(tmp_path / "models"), str(answer)], wheel, tmp_path / "log")
     assert code == 0, (tmp_path / "log").read_text()[-3000:]
     said = {name: np.array(label) for name, label in json.loads(answer.read_text()).items()}
     want = one_machine.DBSCAN(eps=0.1, min_samples=6).fit(moons)

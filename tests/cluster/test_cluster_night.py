@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.cluster.cluster import ROOT, Cluster, built_wheel, standalone
+from tests.cluster.cluster import Cluster
 from tests.cluster.night import arguments, night
 from tests.nights import SmallNight, contents
 
@@ -38,24 +34,6 @@ driver = {"file": medlake.__file__, "columns": str(len(promise("silver.person").
 said = {"driver": driver, "workers": [row.asDict() for row in workers], "master": spark.sparkContext.master}
 Path(sys.argv[1]).write_text(json.dumps(said))
 '''
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    uv = shutil.which("uv") or str(ROOT / ".cache" / "uv" / "bin" / "uv")
-    if Path(uv).is_file():
-        command = [uv, "build", "-q", "--wheel", "-o", str(folder)]
-    else:
-        command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return built_wheel(folder)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with standalone() as running:
-        yield running
 
 
 def test_driver_and_workers_run_the_wheel_with_its_promises(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from medlake.steps.reconcile import reconcile
 from medlake.steps.runner import Options
 from medlake.steps.sources import all_sources
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
