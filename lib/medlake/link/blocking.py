@@ -39,6 +39,7 @@ BLOCK_RULES: tuple[BlockRule, ...] = (
     BlockRule("names_day", ("given_root", "family_sound", "substr(birth, 5, 4)")),
     BlockRule("home_given", ("street", "house", "given_root")),
     BlockRule("home_birth_year", ("street", "house", "substr(birth, 1, 4)")),
+    BlockRule("family_home", ("family", "zip", "house")),
     BlockRule("family_zip", ("family", "zip", "substr(given, 1, 1)")),
 )
 

@@ -138,7 +138,7 @@ def _linker(sample: pa.Table, model: Model) -> Any:
     except ImportError as fault:
         raise MissingExtraError("link", "Splink") from fault
     logging.getLogger("splink").setLevel(logging.ERROR)
-    said = [
+    said: list[Any] = [
         CustomComparison(output_column_name=c.field, comparison_levels=_levels(model, place))
         for place, c in enumerate(COMPARISONS)
     ]
@@ -150,7 +150,7 @@ def _linker(sample: pa.Table, model: Model) -> Any:
     return Linker(api.register(sample), settings, log_level=None)
 
 
-def _levels(model: Model, place: int) -> list[dict[str, Any]]:
+def _levels(model: Model, place: int) -> list[Any]:
     c = COMPARISONS[place]
     null = {"sql_condition": f"NOT ({c.known})", "label_for_charts": "unknown", "is_null_level": True}
     told = [

@@ -1,4 +1,4 @@
-"""What two records are compared by: names, birth date, sex, place, telephone, identifiers, all normalised; null: unknown.
+"""What two records are compared by: names, birth date, sex, place, telephone, identifiers. Null: unknown.
 
 Nothing here knows where a record comes from: a table of people has columns named by role, some or all of ROLES.
 """
@@ -25,8 +25,8 @@ ROLES: dict[str, str] = {
     "national_id": "a number that the state gives, as a social security number",
 }
 FIELDS = (
-    "given", "given_root", "family", "family_sound", "maiden", "birth", "sex", "house", "street", "city", "zip",
-    "phone", "email", "national_id",
+    "given", "given_root", "given_known", "family", "family_sound", "maiden", "birth", "sex", "house", "street", "city",
+    "zip", "phone", "email", "national_id",
 )  # fmt: skip
 ACCENTED = "àáâãäåçèéêëìíîïñòóôõöùúûüýÿšž"
 PLAIN = "aaaaaaceeeeiiiinooooouuuuyysz"
@@ -57,19 +57,21 @@ def birth_digits(column: Column) -> Column:
     year_last = F.concat(parts[3], F.lpad(month, 2, "0"), F.lpad(day, 2, "0"))
     year_first = [F.regexp_extract(text, r"^(\d{4})[./-](\d{1,2})[./-](\d{1,2})", i) for i in (1, 2, 3)]
     iso = F.concat(year_first[0], F.lpad(year_first[1], 2, "0"), F.lpad(year_first[2], 2, "0"))
-    found = F.when(parts[0] != "", year_last).when(year_first[0] != "", iso).otherwise(F.regexp_replace(text, r"\D", ""))
+    plain = F.regexp_replace(text, r"\D", "")
+    found = F.when(parts[0] != "", year_last).when(year_first[0] != "", iso).otherwise(plain)
     return F.when(F.length(found) == 8, found)
 
 
-def nickname_rows(nicknames: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
-    """(name, root) of every short and pet form of a given name."""
-    return sorted((short, root) for root, shorts in nicknames.items() for short in shorts)
+def name_rows(nicknames: Mapping[str, Iterable[str]], known: Iterable[str]) -> list[tuple[str, str]]:
+    """(name, root) of every given name that is known: of a short or pet form the full one, else the name itself."""
+    plain = {name: name for name in (*known, *nicknames)}
+    return sorted((plain | {short: root for root, shorts in nicknames.items() for short in shorts}).items())
 
 
-def as_fields(people: DataFrame, nicknames: DataFrame) -> DataFrame:
+def as_fields(people: DataFrame, names: DataFrame) -> DataFrame:
     """Every record with `FIELDS` instead of its roles; other columns stay.
 
-    `people`: text columns named by role. `nicknames`: name, root.
+    `people`: text columns named by role. `names`: name, root of given names that are known.
     """
     lacking = [role for role in ROLES if role not in people.columns]
     full = people.withColumns({role: F.lit(None).cast("string") for role in lacking}) if lacking else people
@@ -90,8 +92,9 @@ def as_fields(people: DataFrame, nicknames: DataFrame) -> DataFrame:
         digits(F.col("phone"), PHONE_LENGTH).alias("phone"), _known(F.lower(F.trim("email"))).alias("email"),
         _code(F.col("national_id")).alias("national_id"),
     )  # fmt: skip
-    rooted = plain.join(F.broadcast(nicknames), on="name", how="left")
-    return rooted.withColumn("given_root", F.coalesce("root", "name")).select(*kept, *FIELDS)
+    rooted = plain.join(F.broadcast(names), on="name", how="left")
+    found = {"given_root": F.coalesce("root", "name"), "given_known": F.when(F.col("root").isNotNull(), "y")}
+    return rooted.withColumns(found).select(*kept, *FIELDS)
 
 
 def of_identity(identity: DataFrame) -> DataFrame:

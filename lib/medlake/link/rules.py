@@ -45,7 +45,8 @@ def normalised(records: DataFrame) -> DataFrame:
     return records.select(
         "source", "person_source_value", "family", "given", "family_sound",
         F.substring("given_root", 1, STEM).alias("given_stem"), F.col("birth").alias("birth_date"), "sex",
-        F.when(F.length("national_id") >= 7, F.col("national_id")).alias("national_id"), F.col("phone").alias("phone_digits"),
+        F.when(F.length("national_id") >= 7, F.col("national_id")).alias("national_id"),
+        F.col("phone").alias("phone_digits"),
         F.when(F.length("zip") >= 3, F.substring("zip", 1, 3)).alias("zip3"),
     )  # fmt: skip
 

@@ -53,10 +53,8 @@ def with_weight(pairs: DataFrame, model: Model) -> DataFrame:
 
 def _weighed(pairs: DataFrame, model: Model, *, key: str) -> DataFrame:
     left, right = f"{key}_l", f"{key}_r"
-    weighed = with_weight(levelled(pairs), model).withColumns(
-        {left: F.least(left, right), right: F.greatest(left, right)}
-    )
-    return weighed
+    ordered = {left: F.least(left, right), right: F.greatest(left, right)}
+    return with_weight(levelled(pairs), model).withColumns(ordered)
 
 
 def judged(pairs: DataFrame, *, threshold: float, doubt: float, key: str) -> DataFrame:
@@ -78,7 +76,7 @@ def judged(pairs: DataFrame, *, threshold: float, doubt: float, key: str) -> Dat
 
 
 def explained(pairs: DataFrame, model: Model) -> DataFrame:
-    """Pairs with `explanation`, e.g. [family same +8.1, given near +4.6]: of every field that both records have, in bits."""
+    """Pairs with `explanation`, e.g. [family same +8.1, given near +4.6] bits: every field that both records have."""
     told = [
         F.when(
             F.col(f"level_{c.field}") >= 0,

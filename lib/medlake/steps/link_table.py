@@ -105,7 +105,7 @@ def roles_of(header: list[str], said: list[str], key: str) -> dict[str, str]:
         told[role] = column
     for column in header:
         plain = re.sub(r"[^a-z0-9]", "", column.lower())
-        role = next((r for r, names in GUESSES.items() if plain in names), None)
+        role = next((r for r, names in GUESSES.items() if plain in names), "")
         if role and role not in told and column != key and column not in told.values():
             told[role] = column
     if not told:
@@ -120,9 +120,8 @@ def read(spark: SparkSession, file: Path, header: list[str]) -> DataFrame:
         UsageError: a row has more or fewer cells than the header.
     """
     schema = ", ".join(f"`{name.replace('`', '``')}` string" for name in [*header, BROKEN])
-    options = {"header": True, "multiLine": True, "escape": '"', "enforceSchema": True}
     rows = (
-        spark.read.options(**options, columnNameOfCorruptRecord=BROKEN)
+        spark.read.options(header=True, multiLine=True, escape='"', columnNameOfCorruptRecord=BROKEN)
         .option("ignoreLeadingWhiteSpace", True).option("ignoreTrailingWhiteSpace", True)
         .schema(schema).csv(str(file.absolute())).localCheckpoint()
     )  # fmt: skip
@@ -144,7 +143,7 @@ def clusters(people: DataFrame, conf: Conf, choices: linkage.Choices, *, rounds:
     assert seen is not None
     if seen["n"] != seen["n_keys"]:
         raise UsageError(f"link: the key is missing or stands twice in {seen['n'] - seen['n_keys']:,} row(s)")
-    records = as_fields(people, linkage.nicknames(conf, people)).repartition(KEY).localCheckpoint()
+    records = as_fields(people, linkage.given_names(conf, people)).repartition(KEY).localCheckpoint()
     ruled = ruled_pairs(records).localCheckpoint()
     model = linkage.modelled(records, ruled, choices, key=KEY, say=say)
     pairs = linkage.scored(records, records.limit(0), model, choices, key=KEY).localCheckpoint()

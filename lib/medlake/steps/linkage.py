@@ -1,4 +1,4 @@
-"""Linking any records by weights: plan the blocks, make a model, compare, settle. For the night and for a CSV file alike."""
+"""Linking any records by weights: plan the blocks, make a model, compare, settle. For the night and for CSV files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medlake.grammar.errors import MedlakeError
 from medlake.link import scoring
 from medlake.link.blocking import Budgeted, block_sizes, budgeted, oversize, pairs_by_size
 from medlake.link.estimate import estimated
-from medlake.link.fields import nickname_rows
+from medlake.link.fields import name_rows
 from medlake.link.model import Model, declared
 from medlake.link.registry import jumped, propagated
 
@@ -36,9 +36,10 @@ class Choices:
         return Choices(link.threshold, link.doubt, link.pairs_per_record, seed)
 
 
-def nicknames(conf: Conf, records: DataFrame) -> DataFrame:
+def given_names(conf: Conf, records: DataFrame) -> DataFrame:
     """(name, root) of conf/link/nicknames.toml."""
-    told = nickname_rows(conf.toml("link", "nicknames.toml").get("nicknames", {}))
+    said = conf.toml("link", "nicknames.toml")
+    told = name_rows(said.get("nicknames", {}), said.get("names", {}).get("known", []))
     return records.sparkSession.createDataFrame(told, "name string, root string")
 
 
