@@ -15,6 +15,7 @@ import argparse
 import csv
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -173,8 +174,8 @@ def peak_of(process: subprocess.Popen[bytes], seen: list[int]) -> None:
         time.sleep(0.2)
 
 
-def timed(n: int, cores: int, work: Path) -> tuple[float, float, tuple[float, float, float]]:
-    """Seconds, peak GB and rightness of one size."""
+def timed(n: int, cores: int, work: Path) -> tuple[float, float, float, tuple[float, float, float]]:
+    """Seconds, CPU seconds (of all sizes so far), peak GB and rightness of one size."""
     data, out, conf = work / f"people-{n}.csv", work / f"clusters-{n}.csv", work / "conf"
     write_people(data, n)
     (conf / "spark").mkdir(parents=True, exist_ok=True)
@@ -189,7 +190,8 @@ def timed(n: int, cores: int, work: Path) -> tuple[float, float, tuple[float, fl
         raise SystemExit(f"medlake link ended with {process.returncode}")
     seconds = time.perf_counter() - start
     watch.join()
-    return seconds, seen[0] / 1e9, rightness(out)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, used.ru_utime + used.ru_stime, seen[0] / 1e9, rightness(out)
 
 
 def main() -> None:
@@ -197,12 +199,15 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--cores", type=int, default=2)
     chosen = parser.parse_args()
-    lines = ["| records | seconds | records a second | peak GB | precision | recall | F1 |", "|---:|" + "---:|" * 6]
+    head = ("records", "seconds", "CPU seconds", "records a second", "peak GB", "precision", "recall", "F1")
+    lines = [f"| {' | '.join(head)} |", "|" + "---:|" * len(head)]
+    before = 0.0
     for n in chosen.sizes:
         with tempfile.TemporaryDirectory(prefix="linkage-") as work:
-            seconds, peak, right = timed(n, chosen.cores, Path(work))
+            seconds, cpu, peak, right = timed(n, chosen.cores, Path(work))
+            used, before = cpu - before, cpu
         figures = " | ".join(f"{figure:.4f}" for figure in right)
-        lines.append(f"| {n:,} | {seconds:,.0f} | {n / seconds:,.0f} | {peak:.1f} | {figures} |")
+        lines.append(f"| {n:,} | {seconds:,.0f} | {used:,.0f} | {n / seconds:,.0f} | {peak:.1f} | {figures} |")
         print("\n".join(lines), flush=True)
 
 

@@ -10,7 +10,7 @@ Samples are drawn by a hash of the key and in the key's order: the same records 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +103,7 @@ def _session(records: DataFrame, model: Model, by: tuple[str, ...], *, key: str,
 
 def _random_shares(sample: pa.Table, model: Model) -> Mapping[str, tuple[float, ...]]:
     """u by Splink, from all pairs of the sample."""
-    linker = _linker(sample, model)
+    linker = linker_of(sample, model)
     n_pairs = sample.num_rows**2  # more than there are: Splink draws nothing further
     linker.training.estimate_u_using_random_sampling(max_pairs=n_pairs, min_count_per_level=None, num_chunks=1)
     return _shares(linker, "u_probability")
@@ -114,7 +114,7 @@ def _maximised(sample: pa.Table, model: Model, by: tuple[str, ...]) -> Session |
     from splink import block_on
     from splink.internals.exceptions import EMTrainingException
 
-    linker = _linker(sample, model)
+    linker = linker_of(sample, model)
     try:
         session = linker.training.estimate_parameters_using_expectation_maximisation(
             block_on(*by), estimate_without_term_frequencies=True
@@ -129,8 +129,11 @@ def _maximised(sample: pa.Table, model: Model, by: tuple[str, ...]) -> Session |
     return Session(shares, n_pairs * float(share))
 
 
-def _linker(sample: pa.Table, model: Model) -> Any:
-    """Splink over one sample, on one thread: sums in another order would give other digits."""
+def linker_of(sample: Any, model: Model, *, rules: Sequence[Any] = (), api: Any = None) -> Any:
+    """Splink over one sample, on one thread: sums in another order would give other digits.
+
+    `rules` and `api`: blocks to predict in and another backend, for who compares the two.
+    """
     try:
         import duckdb
         from splink import DuckDBAPI, Linker, SettingsCreator
@@ -144,9 +147,9 @@ def _linker(sample: pa.Table, model: Model) -> Any:
     ]
     settings = SettingsCreator(
         link_type="dedupe_only", comparisons=said, probability_two_random_records_match=model.prior,
-        retain_matching_columns=False, max_iterations=50,
+        retain_matching_columns=False, max_iterations=50, blocking_rules_to_generate_predictions=list(rules),
     )  # fmt: skip
-    api = DuckDBAPI(duckdb.connect(":memory:", config={"threads": 1}))
+    api = api or DuckDBAPI(duckdb.connect(":memory:", config={"threads": 1}))
     return Linker(api.register(sample), settings, log_level=None)
 
 

@@ -54,11 +54,14 @@ def with_weight(pairs: DataFrame, model: Model) -> DataFrame:
 def _weighed(pairs: DataFrame, model: Model, *, key: str) -> DataFrame:
     left, right = f"{key}_l", f"{key}_r"
     ordered = {left: F.least(left, right), right: F.greatest(left, right)}
-    return with_weight(levelled(pairs), model).withColumns(ordered)
+    levels = [F.min(f"level_{c.field}").alias(f"level_{c.field}") for c in COMPARISONS]
+    # Repetitions are equal in all levels. Grouping before weighing also keeps Spark from comparing each pair once
+    # more for every filter on its weight.
+    return with_weight(levelled(pairs).withColumns(ordered).groupBy(left, right).agg(*levels), model)
 
 
-def judged(pairs: DataFrame, *, threshold: float, doubt: float, key: str) -> DataFrame:
-    """The pairs worth keeping, once each, with `decision`.
+def judged(pairs: DataFrame, *, threshold: float, doubt: float) -> DataFrame:
+    """The pairs worth keeping, with `decision`.
 
     linked: the weight reaches `threshold` bits and nothing speaks against it. doubtful: it reaches `doubt` only.
     vetoed: it reaches the threshold, but a veto holds.
@@ -69,10 +72,7 @@ def judged(pairs: DataFrame, *, threshold: float, doubt: float, key: str) -> Dat
         .when(weight >= threshold, VETOED)
         .when(F.col("veto").isNull(), DOUBTFUL)
     )
-    kept = pairs.where(weight >= doubt).withColumn("decision", decision).where(F.col("decision").isNotNull())
-    ends = [f"{key}_l", f"{key}_r"]
-    rest = [c for c in kept.columns if c not in ends]
-    return kept.groupBy(*ends).agg(*[F.min(c).alias(c) for c in rest])  # repetitions are equal in all columns
+    return pairs.where(weight >= doubt).withColumn("decision", decision).where(F.col("decision").isNotNull())
 
 
 def explained(pairs: DataFrame, model: Model) -> DataFrame:

@@ -21,7 +21,7 @@ from medlake.steps.context import Progress
 from medlake.steps.runner import Options
 
 KEY, SOURCE, BROKEN = "id", "csv", "_broken"
-LARGE_BYTES = 20_000_000  # a file from which on Spark's generated code is worth its time
+LARGE_BYTES = 2_000_000  # a file from which on Spark's generated code is worth its time
 LARGE = {
     "spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK",
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC", "spark.driver.memory": "6g",

@@ -83,7 +83,7 @@ def _left_out(rule: Budgeted) -> str:
 def scored(new: DataFrame, others: DataFrame, model: Model, choices: Choices, *, key: str) -> DataFrame:
     """Pairs of new records with each other and with the others that are linked, doubtful or vetoed, explained."""
     pairs = scoring.compared(new, others, model, key=key)
-    kept = scoring.judged(pairs, threshold=choices.threshold, doubt=choices.doubt, key=key)
+    kept = scoring.judged(pairs, threshold=choices.threshold, doubt=choices.doubt)
     return scoring.explained(kept, model)
 
 
@@ -93,12 +93,19 @@ def settled(labels: DataFrame, edges: DataFrame, *, rounds: int) -> DataFrame:
     Raises:
         MedlakeError: chains of linked records are longer than `link.rounds` allows.
     """
+    mark = _mark(labels)
     for _ in range(rounds):
-        after = jumped(propagated(labels, edges)).localCheckpoint()
-        if labels.exceptAll(after).isEmpty():
-            return after
-        labels = after
+        labels = jumped(propagated(labels, edges)).localCheckpoint()
+        before, mark = mark, _mark(labels)
+        if mark == before:
+            return labels
     raise MedlakeError(
         f"Linked records form chains longer than 2^{rounds}. Raise link.rounds in conf/base.toml, "
         "and look at vault.person_link for what ties strangers together."
     )
+
+
+def _mark(labels: DataFrame) -> int:
+    """A number that changes where any label does."""
+    told = labels.agg(F.bit_xor(F.xxhash64("node", "label")).alias("mark")).first()
+    return int(told["mark"] or 0) if told else 0
