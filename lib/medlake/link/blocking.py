@@ -113,13 +113,16 @@ def oversize(sizes: DataFrame, plan: Sequence[Budgeted]) -> DataFrame:
     return sizes.where((limit > 0) & (F.col("n") > limit)).select("block")
 
 
-def candidates(new: DataFrame, every: DataFrame, *, key: str, fields: Sequence[str]) -> DataFrame:
-    """Pairs of a new record with any other that share a block: key_l < key_r and the fields of both, with repetitions.
+def candidates(new: DataFrame, others: DataFrame, *, key: str) -> DataFrame:
+    """(<key>_l, <key>_r), left < right: pairs of a new record with any record that share a block, each once.
 
-    `new` and `every`: rows of `blocks` with the key and the fields; `every` has is_new. Two new records give one pair.
+    Both are rows of `blocks` with the key; of the others no two are paired.
     """
-    left = new.select("block", *[F.col(c).alias(f"{c}_l") for c in (key, *fields)])
-    right = every.select("block", "is_new", *[F.col(c).alias(f"{c}_r") for c in (key, *fields)])
-    joined = left.join(right, on="block", how="inner")
-    other = F.col(f"{key}_l") < F.col(f"{key}_r")
-    return joined.where(other | (~F.col("is_new") & (F.col(f"{key}_l") != F.col(f"{key}_r")))).drop("is_new", "block")
+    left = new.select("block", F.col(key).alias("_new"))
+    every = left.withColumn("is_new", F.lit(True)).unionByName(
+        others.select("block", F.col(key).alias("_new"), F.lit(False).alias("is_new"))
+    )
+    joined = left.join(every.withColumnRenamed("_new", "_any"), on="block", how="inner")
+    once = (F.col("_new") < F.col("_any")) | (~F.col("is_new") & (F.col("_new") != F.col("_any")))
+    ends = F.least("_new", "_any").alias(f"{key}_l"), F.greatest("_new", "_any").alias(f"{key}_r")
+    return joined.where(once).select(*ends).distinct()

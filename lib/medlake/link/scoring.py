@@ -21,11 +21,11 @@ def compared(new: DataFrame, others: DataFrame, model: Model, *, key: str) -> Da
 
     Both have `key` and FIELDS. Makes <key>_l < <key>_r, level_<field>, match_weight (bits), veto.
     """
-    needed = (key, *FIELDS)
-    fresh = in_blocks(new, model, *needed)
-    known = in_blocks(others, model, *needed).withColumn("is_new", F.lit(False))
-    every = fresh.withColumn("is_new", F.lit(True)).unionByName(known)
-    return _weighed(candidates(fresh, every, key=key, fields=FIELDS), model, key=key)
+    pairs = candidates(in_blocks(new, model, key), in_blocks(others, model, key), key=key)
+    every = new.select(key, *FIELDS).unionByName(others.select(key, *FIELDS))
+    left, right = (every.select(*[F.col(c).alias(f"{c}_{side}") for c in (key, *FIELDS)]) for side in ("l", "r"))
+    both = pairs.join(left, on=f"{key}_l", how="inner").join(right, on=f"{key}_r", how="inner")
+    return with_weight(levelled(both), model)
 
 
 def in_blocks(records: DataFrame, model: Model, *columns: str) -> DataFrame:
@@ -39,9 +39,14 @@ def in_blocks(records: DataFrame, model: Model, *columns: str) -> DataFrame:
 
 
 def levelled(pairs: DataFrame) -> DataFrame:
-    """Pairs with level_<field> of every comparison instead of the fields themselves."""
+    """Pairs with level_<field> of every comparison instead of the fields themselves.
+
+    The levels come out of a generator: Spark does not look through it, so that a filter on what is made of them
+    does not compare each pair once more.
+    """
     kept = [c for c in pairs.columns if c[:-2] not in FIELDS or c[-2:] not in ("_l", "_r")]
-    return pairs.select(*kept, *[F.expr(c.case).alias(f"level_{c.field}") for c in COMPARISONS])
+    levels = F.struct(*[F.expr(c.case).alias(f"level_{c.field}") for c in COMPARISONS])
+    return pairs.select(*kept, F.explode(F.array(levels)).alias("_")).select(*kept, "_.*")
 
 
 def with_weight(pairs: DataFrame, model: Model) -> DataFrame:
@@ -49,15 +54,6 @@ def with_weight(pairs: DataFrame, model: Model) -> DataFrame:
     weight = reduce(add, [_weight(c, model) for c in COMPARISONS], F.lit(model.prior_weight))
     veto = F.coalesce(*[F.when(F.expr(v.when), F.lit(v.name)) for v in VETOES])
     return pairs.withColumns({"match_weight": F.round(weight, 6), "veto": veto})
-
-
-def _weighed(pairs: DataFrame, model: Model, *, key: str) -> DataFrame:
-    left, right = f"{key}_l", f"{key}_r"
-    ordered = {left: F.least(left, right), right: F.greatest(left, right)}
-    levels = [F.min(f"level_{c.field}").alias(f"level_{c.field}") for c in COMPARISONS]
-    # Repetitions are equal in all levels. Grouping before weighing also keeps Spark from comparing each pair once
-    # more for every filter on its weight.
-    return with_weight(levelled(pairs).withColumns(ordered).groupBy(left, right).agg(*levels), model)
 
 
 def judged(pairs: DataFrame, *, threshold: float, doubt: float) -> DataFrame:

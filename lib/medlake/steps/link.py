@@ -48,15 +48,16 @@ def _register(ctx: Context, mapped: Mapped, fit: DataFrame) -> None:
         keyed_hash(ctx.key, *named).alias("source_key_hash"),
         keyed_hash(ctx.key, F.lit("event").alias("kind"), *named).alias("event_key"),
     ).withColumn("own_person_id", id_from(F.col("source_key_hash"))).localCheckpoint()  # fmt: skip
+    is_first = lake.version("vault.id_vault") is None
     known = lake.read("vault.id_vault").localCheckpoint()
     keys = registered(known, hashed, batch=ctx.night.number).localCheckpoint()
     fresh = _fresh_pairs(ctx, identity, hashed)
     standing = standing_pairs(lake.read("vault.person_link").select(*fresh.columns), fresh, hashed)
-    decisions = review.newest(lake.read("vault.link_review")).localCheckpoint()
-    pairs = review.with_decisions(standing, decisions).localCheckpoint()
-    lake.merge("vault.person_link", _without_rejected(ctx, keys, pairs, decisions))
-    after = resolved(keys, _settled(ctx, keys, lake.read("vault.person_link"))).localCheckpoint()
-    _remember(ctx, known, after)
+    lake.merge("vault.person_link", _reviewed(ctx, keys, standing))
+    after = resolved(keys, _settled(ctx, keys, lake.read("vault.person_link")))
+    if not is_first:
+        after = after.localCheckpoint()
+        _remember(ctx, known, after)
     lake.merge("vault.id_vault", after)
     persons = lake.read("vault.id_vault").select("person_id")
     shifts = offsets(persons, key=ctx.key, max_days=ctx.settings.privacy.shift_days_max)
@@ -75,8 +76,12 @@ def _fresh_pairs(ctx: Context, identity: DataFrame, hashed: DataFrame) -> DataFr
     return ruled.unionByName(more.join(ruled, on=list(ENDS), how="left_anti")).localCheckpoint()
 
 
-def _without_rejected(ctx: Context, keys: DataFrame, pairs: DataFrame, decisions: DataFrame) -> DataFrame:
-    """The pairs but those that would bring the two records of a rejected pair together."""
+def _reviewed(ctx: Context, keys: DataFrame, standing: DataFrame) -> DataFrame:
+    """The pairs as reviewers want them, without any that would bring the two records of a rejected pair together."""
+    if ctx.lake.version("vault.link_review") is None:
+        return standing
+    decisions = review.newest(ctx.lake.read("vault.link_review")).localCheckpoint()
+    pairs = review.with_decisions(standing, decisions).localCheckpoint()
     rejects = decisions.where(F.col("decision") == review.REJECT)
     if rejects.isEmpty():
         return pairs
