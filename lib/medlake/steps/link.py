@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -53,7 +55,7 @@ def _register(ctx: Context, mapped: Mapped, fit: DataFrame) -> None:
     keys = registered(known, hashed, batch=ctx.night.number).localCheckpoint()
     fresh = _fresh_pairs(ctx, identity, hashed)
     standing = standing_pairs(lake.read("vault.person_link").select(*fresh.columns), fresh, hashed)
-    lake.merge("vault.person_link", _reviewed(ctx, keys, standing))
+    lake.merge("vault.person_link", _untangled(ctx, keys, _reviewed(ctx, standing)))
     after = resolved(keys, _settled(ctx, keys, lake.read("vault.person_link")))
     if not is_first:
         after = after.localCheckpoint()
@@ -76,23 +78,36 @@ def _fresh_pairs(ctx: Context, identity: DataFrame, hashed: DataFrame) -> DataFr
     return ruled.unionByName(more.join(ruled, on=list(ENDS), how="left_anti")).localCheckpoint()
 
 
-def _reviewed(ctx: Context, keys: DataFrame, standing: DataFrame) -> DataFrame:
-    """The pairs as reviewers want them, without any that would bring the two records of a rejected pair together."""
+def _reviewed(ctx: Context, standing: DataFrame) -> DataFrame:
+    """The pairs as reviewers want them."""
     if ctx.lake.version("vault.link_review") is None:
         return standing
-    decisions = review.newest(ctx.lake.read("vault.link_review")).localCheckpoint()
-    pairs = review.with_decisions(standing, decisions).localCheckpoint()
-    rejects = decisions.where(F.col("decision") == review.REJECT)
-    if rejects.isEmpty():
+    return review.with_decisions(standing, review.newest(ctx.lake.read("vault.link_review"))).localCheckpoint()
+
+
+def _untangled(ctx: Context, keys: DataFrame, pairs: DataFrame) -> DataFrame:
+    """The pairs without any that would bring records together which a reviewer, or a veto, keeps apart."""
+    held = [name for name in ("vault.link_review", "vault.link_score") if ctx.lake.version(name) is not None]
+    if not held:
         return pairs
-    scores = ctx.lake.read("vault.link_score").select(*ENDS, "match_weight")
-    strong = _by_own_id(keys, pairs.join(scores, on=list(ENDS), how="left").withColumn("strength", review.strength()))
-    labels = _settled(ctx, keys, pairs).select("node", F.col("label.own_person_id").alias("group"))
-    gone = review.cut(
-        strong.select("a", "b", "strength"), _by_own_id(keys, rejects).select("a", "b"), labels
-    ).localCheckpoint()
-    ctx.say(f"link: {gone.count():,} pairs left out that would join records which a reviewer keeps apart")
-    return strong.join(gone, on=["a", "b"], how="left_anti").select(*pairs.columns)
+    scores, decisions = ctx.lake.read("vault.link_score"), review.newest(ctx.lake.read("vault.link_review"))
+    undecided = scores.where("decision = 'vetoed'").join(decisions, on=list(ENDS), how="left_anti")
+    for apart, spared in (
+        (decisions.where(F.col("decision") == review.REJECT), math.inf),
+        (undecided, review.RULED),
+    ):
+        named = _by_own_id(keys, apart).select("a", "b").localCheckpoint()
+        if named.isEmpty():
+            continue
+        weights = scores.select(*ENDS, "match_weight")
+        strong = pairs.join(weights, on=list(ENDS), how="left").withColumn("strength", review.strength())
+        edges = _by_own_id(keys, strong).localCheckpoint()
+        labels = _settled(ctx, keys, pairs).select("node", F.col("label.own_person_id").alias("group"))
+        gone = linkage.untangled(edges.select("a", "b", "strength"), named, labels, spared=spared)
+        if gone is not None:
+            ctx.say(f"link: {gone.count():,} pairs left out that would join records which are kept apart")
+            pairs = edges.join(gone, on=["a", "b"], how="left_anti").select(*pairs.columns)
+    return pairs
 
 
 def _by_own_id(keys: DataFrame, pairs: DataFrame) -> DataFrame:

@@ -15,6 +15,7 @@ from medlake.doors.outbox import Outbox
 from medlake.doors.settings import Conf, load
 from medlake.grammar.errors import UsageError
 from medlake.link.fields import ROLES, as_fields
+from medlake.link.review import RULED
 from medlake.link.rules import link_pairs, normalised
 from medlake.steps import linkage
 from medlake.steps.context import Progress
@@ -149,7 +150,10 @@ def clusters(people: DataFrame, conf: Conf, choices: linkage.Choices, *, rounds:
     pairs = linkage.scored(records, records.limit(0), model, choices, key=KEY).localCheckpoint()
     told = {row["decision"]: row["count"] for row in pairs.groupBy("decision").count().collect()}
     say("link: " + ", ".join(f"{told.get(d, 0):,} pairs {d}" for d in ("linked", "doubtful", "vetoed")))
-    return joined(records, ruled.unionByName(pairs.where("decision = 'linked'").select(*ruled.columns)), rounds=rounds)
+    linked = pairs.where("decision = 'linked'").select(*ruled.columns, F.col("match_weight").alias("strength"))
+    strong = ruled.withColumn("strength", F.lit(RULED)).unionByName(linked)
+    apart = pairs.where("decision = 'vetoed'").select(*ruled.columns)
+    return joined(records, strong, apart, rounds=rounds, say=say)
 
 
 def ruled_pairs(records: DataFrame) -> DataFrame:
@@ -160,14 +164,29 @@ def ruled_pairs(records: DataFrame) -> DataFrame:
     )
 
 
-def joined(records: DataFrame, pairs: DataFrame, *, rounds: int) -> DataFrame:
-    """(id, cluster_id) of all records: the least key of those that pairs connect."""
-    one_way = pairs.select(F.col(f"{KEY}_l").alias("a"), F.col(f"{KEY}_r").alias("b"))
-    edges = one_way.unionByName(one_way.select(F.col("b").alias("a"), F.col("a").alias("b"))).localCheckpoint()
-    label = F.struct(F.lit(0).alias("registered_batch"), F.col("a").alias("own_person_id"))
-    first = edges.select(F.col("a").alias("node"), label.alias("label")).distinct().localCheckpoint()
-    labels = linkage.settled(first, edges, rounds=rounds)
+def joined(records: DataFrame, pairs: DataFrame, apart: DataFrame, *, rounds: int, say: linkage.Say) -> DataFrame:
+    """(id, cluster_id) of all records: the least key of those that pairs connect.
+
+    `pairs` (ends, strength) and `apart` (ends): where the first would join two of the second, the weakest give way.
+    """
+    ends = (F.col(f"{KEY}_l").alias("a"), F.col(f"{KEY}_r").alias("b"))
+    edges = pairs.groupBy(*ends).agg(F.max("strength").alias("strength")).localCheckpoint()
+    labels = _settled(edges, rounds=rounds)
+    groups = labels.select("node", F.col("label.own_person_id").alias("group"))
+    gone = linkage.untangled(edges, apart.select(*ends), groups, spared=RULED)
+    if gone is not None:
+        say(f"link: {gone.count():,} pairs left out that would join records which a veto keeps apart")
+        labels = _settled(edges.join(gone, on=["a", "b"], how="left_anti").localCheckpoint(), rounds=rounds)
     found = labels.select(F.col("node").alias(KEY), F.col("label.own_person_id").alias("found"))
     return records.select(KEY).join(found, on=KEY, how="left").select(
         KEY, F.coalesce("found", KEY).alias("cluster_id")
     )
+
+
+def _settled(edges: DataFrame, *, rounds: int) -> DataFrame:
+    """(node, label): labelled with the least key of the group."""
+    one_way = edges.select("a", "b")
+    both = one_way.unionByName(one_way.select(F.col("b").alias("a"), F.col("a").alias("b"))).localCheckpoint()
+    label = F.struct(F.lit(0).alias("registered_batch"), F.col("a").alias("own_person_id"))
+    first = both.select(F.col("a").alias("node"), label.alias("label")).distinct().localCheckpoint()
+    return linkage.settled(first, both, rounds=rounds)

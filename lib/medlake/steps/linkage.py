@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from medlake.doors.settings import Conf, Link
 from medlake.grammar.errors import MedlakeError
-from medlake.link import scoring
+from medlake.link import review, scoring
 from medlake.link.blocking import Budgeted, block_sizes, budgeted, oversize, pairs_by_size
 from medlake.link.estimate import estimated
 from medlake.link.fields import name_rows
@@ -85,6 +85,12 @@ def scored(new: DataFrame, others: DataFrame, model: Model, choices: Choices, *,
     pairs = scoring.compared(new, others, model, key=key)
     kept = scoring.judged(pairs, threshold=choices.threshold, doubt=choices.doubt)
     return scoring.explained(kept, model)
+
+
+def untangled(edges: DataFrame, apart: DataFrame, labels: DataFrame, *, spared: float) -> DataFrame | None:
+    """(a, b): the edges that must go to keep the pairs of `apart` apart (see review.cut); None where there are none."""
+    gone = review.cut(edges, apart, labels, spared=spared).localCheckpoint()
+    return None if gone.isEmpty() else gone
 
 
 def settled(labels: DataFrame, edges: DataFrame, *, rounds: int) -> DataFrame:

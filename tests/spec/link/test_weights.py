@@ -218,7 +218,8 @@ def test_the_clusters_do_not_hang_on_the_order_of_arrival(spark: SparkSession, n
             pairs = scored(new, others, model, CHOICES, key="id").where("decision = 'linked'").select("id_l", "id_r")
             found = pairs if found is None else found.unionByName(pairs)
         assert {frozenset(row) for row in found.collect()} == want
-    clusters = joined(records, at_once, rounds=6).groupBy("cluster_id").agg(F.collect_set("id").alias("ids"))
+    strong, nobody = at_once.withColumn("strength", F.lit(9.0)), at_once.limit(0)
+    clusters = joined(records, strong, nobody, rounds=6, say=print).groupBy("cluster_id").agg(F.collect_set("id").alias("ids"))
     persons = [{key.split("-")[1] for key in row["ids"]} for row in clusters.collect()]
     assert all(len(person) == 1 for person in persons)
 
@@ -229,6 +230,7 @@ def test_a_rejected_pair_is_parted_where_its_chain_is_weakest() -> None:
     assert cut_edges(reversed(chain), [(4, 1)]) == [(2, 3)]
     assert cut_edges([*chain, (1, 3, 1e6)], [(1, 4)]) == [(3, 4)]  # 2-3 stays: both are with 1 by now
     assert cut_edges(chain, [(1, 9)]) == []
+    assert cut_edges(chain, [(1, 4)], spared=5.0) == [], "as strong as a rule: no veto undoes it"
 
 
 def test_only_groups_with_a_rejected_pair_are_cut(spark: SparkSession) -> None:
@@ -265,3 +267,21 @@ def test_roles_are_guessed_from_names_and_what_is_said_wins(tmp_path: Path) -> N
     file.write_text("a,a\n1,2\n")
     with pytest.raises(UsageError, match="none twice"):
         header_of(file)
+
+
+def test_a_record_without_a_given_name_does_not_join_twins(spark: SparkSession) -> None:
+    records = spark.createDataFrame([("anna",), ("eva",), ("anna again",), ("nameless",)], "id string")
+    pairs = rows(spark, None, """
+        id_l       | id_r     | strength
+        anna       | anna again | 30.0
+        anna       | nameless | 40.0
+        eva        | nameless | 20.0
+    """, strength="double")  # fmt: skip
+    apart = spark.createDataFrame([("anna", "eva")], "id_l string, id_r string")
+    assert_rows(joined(records, pairs, apart, rounds=6, say=print), """
+        id         | cluster_id
+        anna       | anna
+        anna again | anna
+        nameless   | anna
+        eva        | eva
+    """)
