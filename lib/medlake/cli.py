@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from medlake.cli_link import link_app
+from medlake.cli_options import ConfOption, DryOption, FormOption, LakeOption, LandingOption, ProfileOption
 from medlake.grammar.errors import EXIT_CODES, MedlakeError
 from medlake.steps.runner import Options, Runner
 
@@ -21,20 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ConfOption = Annotated[
-    Path | None, typer.Option("--conf", help="Your own choices and sources, laid over the project's.")
-]
-LakeOption = Annotated[Path | None, typer.Option("--lake", help="Folder of the lake.")]
-LandingOption = Annotated[
-    Path | None, typer.Option("--landing", help="Folder with one sub-folder per source.")
-]
-ProfileOption = Annotated[
-    Literal["local", "cluster"], typer.Option("--profile", help="Which Spark settings hold.")
-]
-FormOption = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print it.")]
-DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
-
 
 @app.command()
 def night(
@@ -69,7 +57,6 @@ def _step(name: str, about: str, argument: str | None) -> None:
 
 for _name, _about, _argument in (
     ("ingest", "Take in what is new of one source, or of all.", "[SOURCE]"),
-    ("link", "Find out which keys of the sources are one person.", None),
     ("build", "Rebuild one silver table, or the layer: silver.", "[TABLE-or-LAYER]"),
     ("features", "Cohorts, labels, features as of their index time, baskets, image features.", None),
     ("cluster", "Group patients.", None),
@@ -80,6 +67,9 @@ for _name, _about, _argument in (
     ("report", "Write the night's page.", None),
 ):
     _step(_name, _about, _argument)
+
+
+app.add_typer(link_app, name="link")
 
 
 @app.command()

@@ -30,7 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": {"evaluate", "models", "grammar"},
     "explain": {"explain", "models", "grammar"},
     "steps": {"steps", "doors", "grammar", *ROOMS},
-    "cli": {"steps", "doors", "grammar"},
+    "cli": {"cli_link", "cli_options", "steps", "doors", "grammar"},
+    "cli_link": {"cli_options", "steps", "doors", "grammar"},
+    "cli_options": set(),
     "__main__": {"cli"},
     "medlake": set(),
     "submit": {"cli"},
@@ -45,6 +47,7 @@ ACTIONS = {
 NO_FRAMES = {"F", "np", "pa", "pc"}  # F.first is a column, np.take an array
 # Fitting a model runs Spark jobs by nature. Such a module says so in its docstring and stands here with what it calls.
 FITTING = {
+    "link/estimate.py": ({"first", "toArrow"}, "Splink: samples of bounded size"),
     "mining/fitting.py": ({"fit", "first", "localCheckpoint"}, "K-means and PCA: centres and loadings"),
     "ml/counting.py": ({"first", "localCheckpoint", "toArrow"}, "baskets: numbers, frequent items and undecided candidates"),
     "ml/itemsets.py": ({"fit", "localCheckpoint"}, "frequent itemsets, MLlib's FP-growth as a reference"),

@@ -37,6 +37,10 @@ class Privacy(_Section):
 
 class Link(_Section):
     rounds: int = Field(ge=1, le=20)
+    probabilistic: bool
+    threshold: float
+    doubt: float
+    pairs_per_record: int = Field(ge=1)
 
 
 class Imaging(_Section):

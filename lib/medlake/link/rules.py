@@ -1,7 +1,7 @@
 """Who is whom: deterministic rules, each a set of fields that two records must share exactly.
 
-Fields are normalised first (case, accents, digits that generators append, separators, phonetic code of
-the family name). A record lacking a field of a rule does not take part in it.
+The fields are those of `fields.as_fields`: without case, accents and separators; a given name's full form, the sound
+of a family name. A record lacking a field of a rule does not take part in it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-ACCENTED = "àáâãäåçèéêëìíîïñòóôõöùúûüýÿšž"
-PLAIN = "aaaaaaceeeeiiiinooooouuuuyysz"
+STEM = 3  # letters of a given name's full form: twins often share the first one
 
 
 @dataclass(frozen=True)
@@ -31,26 +30,23 @@ RULES: tuple[LinkRule, ...] = (
     LinkRule("national_id_family", ("national_id", "family"), "Same national number and family name."),
     LinkRule("name_birth", ("family", "given", "birth_date"), "Same name and birth date."),
     LinkRule(
-        "sound_birth_place", ("family_sound", "given_initial", "birth_date", "gender_concept_id", "zip3"),
-        "Family names that sound alike, same initial, birth date, sex and region.",
+        "sound_birth_place", ("family_sound", "given_stem", "birth_date", "sex", "zip3"),
+        "Family names that sound alike, given names that begin alike, same birth date, sex and region.",
     ),
     LinkRule(
-        "sound_birth_phone", ("family_sound", "given_initial", "birth_date", "gender_concept_id", "phone_digits"),
-        "Family names that sound alike, same initial, birth date, sex and telephone.",
+        "sound_birth_phone", ("family_sound", "given_stem", "birth_date", "sex", "phone_digits"),
+        "Family names that sound alike, given names that begin alike, same birth date, sex and telephone.",
     ),
 )  # fmt: skip
 
 
-def normalised(identity: DataFrame) -> DataFrame:
-    """One row per record of vault.identity: its key and the normalised fields of the rules (null: unknown)."""
-    family, given = _letters("family_name"), _letters("given_name")
-    return identity.select(
-        "source", "person_source_value",
-        _known(family).alias("family"), _known(given).alias("given"),
-        _known(F.when(family != "", F.soundex(F.upper(family)))).alias("family_sound"),
-        _known(F.substring(given, 1, 1)).alias("given_initial"),
-        "birth_date", F.nullif("gender_concept_id", F.lit(0)).alias("gender_concept_id"),
-        _digits("national_id", 7).alias("national_id"), _digits("phone", 7).alias("phone_digits"),
+def normalised(records: DataFrame) -> DataFrame:
+    """One row per record (of `fields.as_fields`): its key and the fields of the rules (null: unknown)."""
+    return records.select(
+        "source", "person_source_value", "family", "given", "family_sound",
+        F.substring("given_root", 1, STEM).alias("given_stem"), F.col("birth").alias("birth_date"), "sex",
+        F.when(F.length("national_id") >= 7, F.col("national_id")).alias("national_id"),
+        F.col("phone").alias("phone_digits"),
         F.when(F.length("zip") >= 3, F.substring("zip", 1, 3)).alias("zip3"),
     )  # fmt: skip
 
@@ -78,17 +74,3 @@ def _pairs_of(records: DataFrame, rule: LinkRule, place: int) -> DataFrame:
         F.col("source").alias("right_source"), F.col("person_source_value").alias("right_key"),
         F.lit(rule.name).alias("rule"), F.lit(place).alias("place"),
     )  # fmt: skip
-
-
-def _letters(column: str) -> Column:
-    lower = F.translate(F.lower(F.col(column)), ACCENTED, PLAIN)
-    return F.regexp_replace(lower, r"[^\p{L}]", "")
-
-
-def _known(column: Column) -> Column:
-    return F.nullif(column, F.lit(""))
-
-
-def _digits(column: str, least: int) -> Column:
-    digits = F.regexp_replace(column, r"\D", "")
-    return F.when(F.length(digits) >= least, digits)

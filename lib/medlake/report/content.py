@@ -229,6 +229,16 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """Pairs of records whose match weight lies in one band (bits from `band` on), and what follows from it."""
+
+    decision: str
+    band: int
+    n: int | None
+    n_mark: str | None = None
+
+
+@dataclass(frozen=True)
 class Change:
     """What the night did to one table, in rows; None: a few people, where a row stands for a person."""
 
@@ -283,6 +293,7 @@ class PageContent:
     intake: tuple[Intake, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    weights: tuple[Weighed, ...] = ()
     changes: tuple[Change, ...] = ()
     steps: tuple[StepRun, ...] = ()
     versions: tuple[TableVersion, ...] = ()

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 MAX_SOURCES, MAX_SET_ASIDE, MAX_TABLES, MAX_REFUSALS, MAX_VERSIONS = 50, 60, 40, 50, 200
 LAST = ("started_at", "seconds", "status", "rows_in", "rows_changed")
+BAND, HIGHEST = 10, 50  # bits: of one band of match weights, and from where on there is but one
 VERSIONS = "map<string,bigint>"  # ops.run.tables_written, JSON
 CHANGES = "map<string,struct<inserted:bigint,updated:bigint,deleted:bigint>>"  # ops.run.changes, JSON
 
@@ -36,6 +37,13 @@ def set_aside(quarantine: DataFrame) -> DataFrame:
         .orderBy(F.desc("n"), "source", "reason_code")
         .limit(MAX_SET_ASIDE)
     )
+
+
+def match_weights(link_score: DataFrame) -> DataFrame:
+    """Pairs of records by what follows from their match weight: decision (linked, doubtful, or the veto), band, n."""
+    band = F.least(F.floor(F.col("match_weight") / BAND) * BAND, F.lit(HIGHEST)).cast("int")
+    said = F.when(F.col("decision") == "vetoed", F.col("veto")).otherwise(F.col("decision"))
+    return link_score.groupBy(said.alias("decision"), band.alias("band")).agg(F.count(F.lit(1)).alias("n"))
 
 
 def steps(run: DataFrame, night: int) -> DataFrame:

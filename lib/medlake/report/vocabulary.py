@@ -150,3 +150,12 @@ SHORTENED = (
     (" in the last 365 days", " in a year"),
     (" recorded so far", ""),
 )
+
+# What follows from the weight of a pair of records: medlake.link.scoring, and the names of the vetoes.
+DECISIONS = {
+    "linked": "Linked",
+    "doubtful": "Doubtful, not linked",
+    "other_given_name": "Not linked: another given name, as of a twin or of the family",
+    "other_birth_date": "Not linked: another birth date, as of a parent, a child or a namesake",
+    "somebody_elses_number": "Not linked: somebody else's number",
+}

@@ -238,6 +238,11 @@ def subgroup(one: Subgroup) -> str:
 _SIMPLE = re.compile(r"[\w.-]+")  # names that can stand in SQL inside a shell's double quotes as they are
 
 
+def decision(name: str) -> str:
+    """What follows from the weight of a pair of records."""
+    return vocabulary.DECISIONS.get(name, plain(name))
+
+
 def set_aside_command(source: str, reason_code: str = "") -> str:
     """The command that lists the records of one source set aside for one reason."""
     wanted = [("source", source), ("reason_code", reason_code)]

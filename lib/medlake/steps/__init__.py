@@ -1,4 +1,4 @@
-"""The steps by name: those of a night, `export` and `view`.
+"""The steps by name: those of a night, `export`, `view`, `retry` and `review`.
 
 A step is imported when it runs: a lone `link` needs no models.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "ingest", "link", "build", "features", "cluster", "associate",
-    "train", "score", "evaluate", "report", "audit", "export", "view", "retry",
+    "train", "score", "evaluate", "report", "audit", "export", "view", "retry", "review",
 )  # fmt: skip
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from medlake.grammar.contract import all_promises
+from medlake.privacy.disclosure import hide_small_counts
 from medlake.report import operations
-from medlake.report.content import Change, Intake, Refusal, SetAside, StepRun, TableVersion
+from medlake.report.content import Change, Intake, Refusal, SetAside, StepRun, TableVersion, Weighed
 from medlake.steps.context import Context
 from medlake.steps.sources import source_toml
 
@@ -27,10 +29,20 @@ def work(ctx: Context) -> dict[str, Any]:
         "intake": tuple(Intake(about=about.get(row["source"], ""), **row.asDict()) for row in intake),
         "set_aside": tuple(SetAside(**row.asDict()) for row in set_aside),
         "refusals": tuple(Refusal(**row.asDict()) for row in refusals),
+        "weights": _weights(ctx),
         "changes": _changes(ctx, runs),
         "steps": tuple(StepRun(**row.asDict()) for row in steps),
         "versions": tuple(TableVersion(**row.asDict()) for row in operations.versions(runs).collect()),
     }
+
+
+def _weights(ctx: Context) -> tuple[Weighed, ...]:
+    """A pair is of two records of people: few pairs are few people. No total of them is published."""
+    if ctx.lake.version("vault.link_score") is None:
+        return ()
+    counts = operations.match_weights(ctx.lake.read("vault.link_score"))
+    safe = hide_small_counts(counts, "n", minimum=ctx.settings.privacy.small_count)
+    return tuple(Weighed(**row.asDict()) for row in safe.orderBy("decision", F.desc("band")).collect())
 
 
 def _is_of_people(table: str) -> bool:

@@ -104,11 +104,15 @@ class Runner:
 
     def retry(self) -> int:
         """Read quarantined records again, then link and build: what passes by now closes its entry."""
+        return self.steps("retry", "link", "build")
+
+    def steps(self, first: str, *then: str) -> int:
+        """Run a step for what the command names, and whole steps after it; returns the exit code."""
 
         def work(ctx: Context, ledger: Ledger) -> int:
             worst = 0
-            for name in ("retry", "link", "build"):
-                ctx.only = self.options.only if name == "retry" else None
+            for name in (first, *then):
+                ctx.only = self.options.only if name == first else None
                 worst = max(worst, self._one(ctx, ledger, Plan(name, (), 0), forced=True))
             return worst
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession
 from tests.tables import assert_rows, rows
 
+from medlake.link.fields import as_fields, name_rows, of_identity
+from medlake.link.history import events
 from medlake.link.registry import edges_of, first_labels, jumped, propagated, registered, resolved
 from medlake.link.rules import link_pairs, normalised
 
@@ -16,14 +18,22 @@ def people(spark: SparkSession) -> DataFrame:
         s      | a                   | MULLER      | ANNA       | 1980-01-02 | 8532              | null        | null         | null
         s      | b                   | Muller-Kay  | Ann        | 1980-02-01 | 8532              | 999101234   | null         | 10001
         n      | 2                   | Smith       | Bob        | 1970-03-03 | 8507              | null        | 555-123-4567 | 02139
-        s      | c                   | Smyth       | Bert       | 1970-03-03 | 8507              | null        | (555)1234567 | 90210
+        s      | c                   | Smyth       | Robert     | 1970-03-03 | 8507              | null        | (555)1234567 | 90210
+        s      | e                   | Smith       | Bernd      | 1970-03-03 | 8507              | null        | 555-123-4567 | 02139
         s      | d                   | Smith       | Bea        | 1970-03-03 | 8532              | null        | 555-123-4567 | 02139
         n      | 3                   | null        | null       | 1970-03-03 | 0                 | null        | null         | null
     """)
 
 
+def fields(spark: SparkSession, identity: DataFrame) -> DataFrame:
+    lacking = [c for c in ("maiden_name", "city", "email", "address_line") if c not in identity.columns]
+    whole = identity.selectExpr("*", *[f"CAST(NULL AS STRING) AS {c}" for c in lacking])
+    names = spark.createDataFrame(name_rows({"robert": ["bob", "bert"], "anna": ["ann"]}, ["bernd"]), "name string, root string")
+    return as_fields(of_identity(whole), names)
+
+
 def test_each_rule_links_what_it_should_and_no_more(spark: SparkSession) -> None:
-    assert_rows(link_pairs(normalised(people(spark))), """
+    assert_rows(link_pairs(normalised(fields(spark, people(spark)))), """
         left_source | left_key | right_source | right_key | rule
         n           | 1        | s            | a         | name_birth
         n           | 2        | s            | c         | sound_birth_phone
@@ -70,4 +80,29 @@ def test_a_key_keeps_its_night_and_one_that_left_stays(spark: SparkSession) -> N
         1                   | 5             | 1                | true
         gone                | 6             | 1                | false
         new                 | 7             | 2                | true
+    """)
+
+
+def test_who_went_over_to_whom_is_a_merge_or_a_split(spark: SparkSession) -> None:
+    before = rows(spark, "vault.id_vault", """
+        source | person_source_value | person_id
+        n      | 1                   | 10
+        n      | 2                   | 20
+        n      | 3                   | 30
+        s      | 3                   | 30
+        n      | 4                   | 40
+    """)
+    after = rows(spark, "vault.id_vault", """
+        source | person_source_value | person_id
+        n      | 1                   | 10
+        n      | 2                   | 10
+        n      | 3                   | 30
+        s      | 3                   | 33
+        n      | 4                   | 40
+        n      | new                 | 40
+    """)
+    assert_rows(events(before, after, batch=7), """
+        registered_batch | person_id | to_person_id | kind  | n_keys
+        7                | 20        | 10           | merge | 1
+        7                | 30        | 33           | split | 1
     """)

@@ -29,6 +29,7 @@ from medlake.report.content import (
     TableVersion,
     Task,
     Thumbnail,
+    Weighed,
     YearCount,
 )
 
@@ -318,6 +319,11 @@ def rich() -> PageContent:
             SetAside("north", "json_trailing", 8),
             SetAside("south", "second_header", 4),
             SetAside("pacs", "dicom_truncated", 4),
+        ),
+        weights=(
+            Weighed("doubtful", 0, None, "<11"),
+            Weighed("linked", 40, 128),
+            Weighed("other_given_name", 20, 14),
         ),
         changes=(
             Change("silver.measurement", 812, 14, 3),

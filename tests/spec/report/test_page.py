@@ -133,6 +133,11 @@ def test_hidden_counts_are_marked_and_never_drawn_in_length(outline: Outline) ->
     assert "B: &lt;11" in drawn
 
 
+def test_match_weights_are_told_with_what_follows_from_them(outline: Outline) -> None:
+    assert "Not linked: another given name" in outline.text and "128" in outline.text
+    assert "Who is whom by weight" not in Outline(render(empty())).text
+
+
 def test_a_small_count_left_in_by_mistake_is_hidden_all_the_same() -> None:
     cells = (AgeSex("0–17", "women", 7), AgeSex("0–17", "men", 40))
     content = replace(empty(), n_persons=7, age_sex=cells, persons_by_source=(Named("north", 7),))

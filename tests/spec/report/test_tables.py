@@ -289,6 +289,21 @@ def test_changes_are_summed_over_the_steps_of_the_night(spark: SparkSession) -> 
     ]
 
 
+def test_pairs_by_weight_and_what_follows(spark: SparkSession) -> None:
+    scores = rows(
+        spark,
+        "match_weight double, decision string, veto string",
+        "match_weight | decision | veto\n 41.5 | linked | null\n 49.9 | linked | null\n 88.0 | linked | null\n"
+        " -1.5 | doubtful | null\n 17.0 | vetoed | other_given_name\n",
+    )
+    assert shown(operations.match_weights(scores).orderBy("decision", "band"), "decision", "band", "n") == [
+        ("doubtful", "-10", "1"),
+        ("linked", "40", "2"),
+        ("linked", "50", "1"),
+        ("other_given_name", "10", "1"),
+    ]
+
+
 def test_quarantine_by_source_and_reason(spark: SparkSession) -> None:
     aside = rows(
         spark,
