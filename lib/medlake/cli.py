@@ -71,6 +71,7 @@ for _name, _about, _argument in (
     ("ingest", "Take in what is new of one source, or of all.", "[SOURCE]"),
     ("link", "Find out which keys of the sources are one person.", None),
     ("build", "Rebuild one silver table, or the layer: silver.", "[TABLE-or-LAYER]"),
+    ("quality", "Compute the Data Quality Dashboard's checks on silver.", None),
     ("features", "Cohorts, labels, features as of their index time, baskets, image features.", None),
     ("cluster", "Group patients.", None),
     ("associate", "Find conditions and drugs that go together.", None),

@@ -26,6 +26,7 @@ SKIPPED_BY = ("string", "int", "bigint", "double", "date", "timestamp")  # of wh
 FOLLOWED = ("bronze.", "vault.")  # tables of which `changes` can tell what is new since a version
 
 Within = Callable[[DataFrame], DataFrame]
+Audit = Callable[[DataFrame], None]
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,14 @@ class Lake:
 
     def merge(
         self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False,
-        within: Within | None = None,
+        within: Within | None = None, audit: Audit | None = None,
     ) -> Changes:
         """Make the table hold exactly `rows`: insert, update and delete by the promise's key.
 
         `scope`: only table rows for which it holds may be deleted (default: all). `keep`: delete nothing.
         `within`: chooses those of the table's rows that `rows` stand for; the others are not looked at, and `rows`
-        has none of their keys.
+        has none of their keys. `audit`: looks at the candidate before anything is written; what it raises leaves the
+        table as it was. The candidate is `rows`, and what else in the table has one of their keys.
         A merge that would change nothing makes no new version.
 
         Raises:
@@ -120,10 +122,20 @@ class Lake:
         to = promise(name)
         # A local checkpoint, not a cache: it cuts the plan, and a cache is planned again at every use.
         fresh = conform(rows, to).localCheckpoint()
+        if audit is not None:
+            audit(self._candidate(name, fresh, to, within))
         n_rows = _sound(fresh, to)
         if self.version(name) is None:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
         return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope, within), rows=n_rows)
+
+    def _candidate(self, name: str, fresh: DataFrame, to: Promise, within: Within | None) -> DataFrame:
+        if within is None or self.version(name) is None:
+            return fresh
+        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
+        same = table.join(fresh.select(*to.key), on=list(to.key), how="left_semi")
+        others = same.join(within(same).select(*to.key), on=list(to.key), how="left_anti")
+        return fresh.unionByName(others.select(*to.columns))
 
     def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
         _writer(name, fresh, "errorifexists").save(self.path(name))
