@@ -20,7 +20,7 @@ def icd10cm() -> str:
     lines = []
     for code in icd.get_all_codes():
         kind = "chapter" if icd.is_chapter(code) else "block" if icd.is_block(code) else "category" if icd.is_category(code) else ""
-        if kind == "category" and icd.is_block(icd.get_parent(code)) and len(code) == 3 or kind in ("chapter", "block"):
+        if kind in ("chapter", "block") or (kind == "category" and len(code) == 3 and icd.is_block(icd.get_parent(code))):
             name = icd.get_description(code).removesuffix(f" ({code})")
             lines.append(f"{kind}\t{code}\t{name.rpartition(' (')[0] if kind == 'chapter' and name.endswith(')') else name}")
     return "\n".join(lines) + "\n"

@@ -75,5 +75,5 @@ def _verhoeff(code: str) -> str:
     """SQL: the dihedral sum of a SNOMED identifier's digits is 0."""
     digit = f"CAST(substring(reverse({code}), i + 1, 1) AS INT)"
     turned = f"CAST(substring('{VERHOEFF_P}', (i % 8) * 10 + {digit} + 1, 1) AS INT)"
-    step = f"CAST(substring('{VERHOEFF_D}', c * 10 + {turned} + 1, 1) AS INT)"
-    return f"aggregate(sequence(0, length({code}) - 1), 0, (c, i) -> {step}) = 0"
+    step = f"CAST(substring('{VERHOEFF_D}', state * 10 + {turned} + 1, 1) AS INT)"
+    return f"aggregate(sequence(0, length({code}) - 1), 0, (state, i) -> {step}) = 0"

@@ -53,9 +53,9 @@ def parts_of(text: Column) -> dict[str, Column]:
     parts = F.coalesce(*[F.when(text.rlike(form), F.array(_part(text, form, 2), _part(text, form, 3)))
                          for form in forms.values()])  # fmt: skip
     kind = F.when(text.isNull(), None).when(word.isNotNull(), "word")
-    kind = kind.when(operator_of(text).isNotNull(), "bounded").when(number_of(text).isNotNull(), "number")
     for name, form in forms.items():
         kind = kind.when(text.rlike(form), name)
+    kind = kind.when(operator_of(text).isNotNull(), "bounded").when(number_of(text).isNotNull(), "number")
     return {"value_kind": kind.otherwise("text"), "value_parts": parts, "value_word": word}
 
 

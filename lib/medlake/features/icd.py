@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from medlake.features.comorbidity import normal
 
 # one row per ICD-10-CM category, and one per ICD-9-CM code with its ICD-10-CM translation
-CATEGORIES = "category string, category_name string, block string, block_name string, chapter string, chapter_name string"
+CATEGORIES = ", ".join(f"{level} string, {level}_name string" for level in ("category", "block", "chapter"))
 TRANSLATIONS = "icd9 string, icd10 string"
 OF_ICD10 = ("ICD10", "ICD10CM")
 POINT_AFTER = 3  # characters of a category
@@ -49,7 +49,8 @@ def with_icd(conditions: DataFrame, categories: DataFrame, translations: DataFra
     )
     icd10 = F.coalesce("_as_icd10", F.when(vocabulary.isin(*OF_ICD10), code))
     rest = F.substring(F.col("_code"), POINT_AFTER + 1, 10)
-    spelled = F.concat(F.substring("_code", 1, POINT_AFTER), F.when(rest != "", F.concat(F.lit("."), rest)).otherwise(""))
+    tail = F.when(rest != "", F.concat(F.lit("."), rest)).otherwise("")
+    spelled = F.concat(F.substring("_code", 1, POINT_AFTER), tail)
     placed = told.withColumn("_code", icd10).withColumn("category", F.substring("_code", 1, POINT_AFTER))
     named = placed.withColumn("icd10_code", spelled).join(F.broadcast(categories), on="category", how="left")
     return named.drop("_icd9", "_as_icd10", "_code")

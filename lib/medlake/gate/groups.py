@@ -133,18 +133,13 @@ def _to(check: Check) -> str | None:
 
 def items(rows: DataFrame, places: Sequence[Place], key: str | None) -> DataFrame:
     """(place, value, beside, is_zero, key): one row for each value that stands in one of the places."""
-    told = [
-        F.when(
-            F.col(p.column).isNotNull() & F.expr(p.when),
-            F.struct(
-                F.lit(p.number).alias("place"), F.col(p.column).cast("string").alias("value"),
-                F.expr(p.beside).alias("beside"), F.expr(p.zero).alias("is_zero"),
-            ),
-        )
+    told = ", ".join(
+        f"CASE WHEN `{p.column}` IS NOT NULL AND ({p.when}) THEN named_struct('place', {p.number}, "
+        f"'value', CAST(`{p.column}` AS STRING), 'beside', {p.beside}, 'is_zero', {p.zero}) END"
         for p in places
-    ]  # fmt: skip
+    )
     named = F.col(key).cast("string") if key else F.lit(None).cast("string")
-    every = rows.select(F.explode(F.array_compact(F.array(*told))).alias("item"), named.alias("key"))
+    every = rows.select(F.explode(F.expr(f"array_compact(array({told}))")).alias("item"), named.alias("key"))
     return every.select("item.*", "key")
 
 

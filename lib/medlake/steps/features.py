@@ -13,6 +13,7 @@ from medlake.features import baskets, splits
 from medlake.features.matrix import Silver, definitions, feature_def, feature_matrix, feature_values
 from medlake.features.tasks import Task, as_candidates, cohort, labels
 from medlake.grammar.errors import ConfigError
+from medlake.steps.codes import comorbidity, reference
 from medlake.steps.context import Context
 from medlake.steps.images import measure
 from medlake.steps.tasks import tasks
@@ -24,7 +25,7 @@ VIEWS = (
 
 
 def run(ctx: Context) -> Counts:
-    """Write gold.cohort, label, subject_split, feature_def, feature_matrix, basket and ref.item_name."""
+    """Write gold.cohort, label, subject_split, feature_def, feature_matrix, basket, comorbidity and ref."""
     asked = tasks(ctx)
     silver = {name: ctx.lake.read(f"silver.{name}") for name in VIEWS}
     for name, table in silver.items():
@@ -47,6 +48,8 @@ def run(ctx: Context) -> Counts:
         "gold.feature_matrix": feature_matrix(seen, values, kept),
         "gold.basket": baskets.baskets(*events),
         "ref.item_name": baskets.item_names(*events),
+        "gold.comorbidity": comorbidity(ctx, silver["condition_occurrence"]),
+        **reference(ctx),
     }
     work: list[Callable[[], object]] = [partial(ctx.lake.merge, name, rows) for name, rows in made.items()]
     work.append(partial(measure, ctx))
