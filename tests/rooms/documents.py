@@ -131,7 +131,7 @@ RULES_PAGE = """\
 
 What a record may be flagged for (its name goes into `qc`, the record stays) or set aside for (`quarantine.record`, whole,
 with the name as its reason) on its way from bronze to silver. Made from the rules themselves by `make docs`. A … in a name
-stands for a column. {n} rules.
+stands for a column. A record that only repeats another one is merged with it, without a flag. {n} rules.
 
 {parts}
 """

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from medlake.clean import imaging_rules
 from medlake.clean.catalogue import rules_by_table
 from medlake.grammar.quality import KINDS, Rule
 
 SPEC = Path(__file__).resolve().parents[1] / "spec"
+CLEAN = SPEC.parents[1] / "lib" / "medlake" / "clean"
 RULES = {rule.name: rule for rules in rules_by_table().values() for rule in rules}
 
 
@@ -50,6 +52,15 @@ def test_a_rule_without_a_table_is_noticed() -> None:
 def test_a_rule_says_why(rule: Rule) -> None:
     assert rule.kind in KINDS
     assert rule.because.endswith(".") and len(rule.because) > 10 and rule.when
+
+
+@pytest.mark.parametrize("module", sorted(imaging_rules.WHERE))
+def test_rules_in_words_are_those_of_the_code(module: str) -> None:
+    source = (CLEAN / f"{module}.py").read_text(encoding="utf-8")
+    texts = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    names = {rule.name for rule in imaging_rules.WHERE[module]}
+    made = {f"{kind}_ambiguous" for kind in ("visit", "procedure")} if "_ambiguous" in texts else set()
+    assert names <= texts | made, "a rule that the code does not know"
 
 
 def test_every_kind_has_a_rule() -> None:

@@ -7,6 +7,7 @@ from medlake.clean import (
     death,
     device_exposure,
     drug_exposure,
+    imaging_rules,
     imaging_study,
     measurement,
     note,
@@ -38,7 +39,10 @@ def rules_by_table() -> dict[str, tuple[Rule, ...]]:
     """Table → its rules in the order in which they are looked at."""
     found: dict[str, tuple[Rule, ...]] = {event.table: _of(event) for event in EVENTS}
     found["person"] = (*OF_TYPES, *person.RULES, *person.CONFLICTS)
-    found["imaging_study"] = (imaging_study.UNDATED, imaging_study.STRANGERS)
+    found["imaging_study"] = (imaging_study.UNDATED, imaging_study.STRANGERS, *imaging_rules.STUDY)
+    found["imaging_instance"] = imaging_rules.INSTANCE
+    found["series_geometry"] = imaging_rules.SERIES
+    found["image_annotation"] = imaging_rules.ANNOTATION
     return found
 
 

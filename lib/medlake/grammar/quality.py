@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 KINDS = (
     "completeness", "type", "range", "vocabulary", "time order", "duplicate", "contradiction", "orphan reference",
-    "implausible change", "unit",
+    "implausible change", "unit", "privacy",
 )  # fmt: skip
 
 
