@@ -41,7 +41,7 @@ STUDY = (
          "The order or the image carries the wrong patient.", "contradiction"),
 )  # fmt: skip
 ANNOTATION = (
-    Rule("nothing_referenced", "a mark names no image", False, "On which image it lies is unknown.", "orphan reference"),
+    Rule("nothing_referenced", "a mark names no image", False, "Where it lies is unknown.", "orphan reference"),
     Rule("item_twice", "two marks of one object have one number", False,
          "The number is made unique, in the order of the object.", "duplicate"),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from medlake.features.as_of import CASE, VALUE
 from medlake.grammar.errors import ConfigError
 
 SYSTEM_OF = {"ICD10": "icd10", "ICD10CM": "icd10", "ICD10GM": "icd10", "ICD9CM": "icd9"}
@@ -87,3 +88,25 @@ def indices(conditions: DataFrame, prefixes: DataFrame, *, by: tuple[str, ...] =
         F.coalesce("van_walraven", zero).cast("int").alias("elixhauser_van_walraven"),
         *[F.coalesce(f"{i}_categories", none).alias(f"{i}_categories") for i in INDICES],
     )
+
+
+NAMES = {
+    "charlson": "Charlson comorbidity index",
+    "charlson_quan_2011": "Charlson comorbidity index, weights of 2011",
+    "elixhauser_van_walraven": "Elixhauser comorbidity score by van Walraven",
+}
+
+
+def as_features(cohort: DataFrame, conditions: DataFrame, prefixes: DataFrame) -> DataFrame:
+    """The indices as features (see `as_of`) from what was recorded before the index time; missing without ICD codes."""
+    known = cohort.select(*CASE).join(conditions, on="person_id", how="inner")
+    seen = known.where(F.col("condition_start_datetime").cast("timestamp") < F.col("index_at"))
+    told = indices(seen, prefixes, by=CASE)
+    each = [F.struct(F.lit(n).alias("feature"), F.lit(said).alias("name"), F.col(n).cast("double").alias("value"))
+            for n, said in NAMES.items()]  # fmt: skip
+    rows = told.select(*CASE, F.explode(F.array(*each)).alias("told")).select(*CASE, "told.*")
+    said = {"unit": "points", "source_table": "condition_occurrence"}
+    constants = {n: F.lit(v) for n, v in said.items()} | {
+        "absent": F.lit(None).cast("double"), "top": F.lit(None).cast("int")
+    }  # fmt: skip
+    return rows.withColumns(constants).select(*VALUE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
-from medlake.features.comorbidity import PREFIXES, indices, prefixes
+from medlake.features.comorbidity import PREFIXES, prefixes
 from medlake.features.icd import CATEGORIES, TRANSLATIONS, category_rows, translation_rows
 from medlake.steps.context import Context
 
@@ -17,7 +17,6 @@ def reference(ctx: Context) -> dict[str, DataFrame]:
     return {"ref.icd10_category": categories, "ref.icd9_to_icd10": translations}
 
 
-def comorbidity(ctx: Context, conditions: DataFrame) -> DataFrame:
-    """gold.comorbidity."""
-    known = ctx.spark.createDataFrame(prefixes(ctx.conf.toml("ref", "comorbidity.toml")), PREFIXES)
-    return indices(conditions, known)
+def of_comorbidity(ctx: Context) -> DataFrame:
+    """The codes of comorbidities, as PREFIXES."""
+    return ctx.spark.createDataFrame(prefixes(ctx.conf.toml("ref", "comorbidity.toml")), PREFIXES)

@@ -8,7 +8,7 @@ from tests.rooms.icd_table import MADE, REF
 from tests.tables import assert_rows, rows
 
 from medlake.doors.settings import Conf
-from medlake.features.comorbidity import INDICES, PREFIXES, indices, prefixes
+from medlake.features.comorbidity import INDICES, PREFIXES, as_features, indices, prefixes
 from medlake.features.icd import CATEGORIES, TRANSLATIONS, category_rows, translation_rows, with_icd
 from medlake.grammar.errors import ConfigError
 
@@ -135,6 +135,29 @@ def test_the_points_of_a_person_add_up_and_the_graver_category_counts(spark: Spa
         2         | 9        | 10                 | 23                      | [metastatic_cancer, severe_liver]     | [alcohol, liver, metastatic_cancer]
         3         | 0        | 0                  | 0                       | []                                    | []
         5         | 0        | 0                  | -7                      | []                                    | [depression, obesity]
+    """)
+
+
+def test_as_features_they_know_only_what_was_before(spark: SparkSession) -> None:
+    cohort = rows(spark, None, """
+        task | person_id | index_at
+        t    | 1         | 2020-01-01T00:00:00
+        t    | 1         | 2021-01-01T00:00:00
+        t    | 2         | 2020-01-01T00:00:00
+    """, person_id="bigint", index_at="timestamp")
+    conditions = rows(spark, "silver.condition_occurrence", """
+        person_id | condition_source_vocabulary | condition_source_value | condition_start_datetime
+        1         | ICD10CM                     | I50.9                  | 2019-01-01T00:00:00
+        1         | ICD10CM                     | C78.0                  | 2020-01-01T00:00:00
+        2         | SNOMED                      | 44054006               | 2019-01-01T00:00:00
+    """)
+    found = as_features(cohort, conditions, spark.createDataFrame(prefixes(SAID), PREFIXES))
+    assert_rows(found.where("feature <> 'charlson_quan_2011'"), """
+        person_id | index_at            | feature                 | value | unit   | absent
+        1         | 2020-01-01T00:00:00 | charlson                | 1.0   | points | null
+        1         | 2020-01-01T00:00:00 | elixhauser_van_walraven | 7.0   | points | null
+        1         | 2021-01-01T00:00:00 | charlson                | 7.0   | points | null
+        1         | 2021-01-01T00:00:00 | elixhauser_van_walraven | 19.0  | points | null
     """)
 
 
