@@ -25,7 +25,7 @@ class Rule:
     when: str
     blocks: bool
     because: str
-    kind: str
+    kind: str = ""
 
 
 def flags(rules: Sequence[Rule], before: Column | None = None) -> Column:

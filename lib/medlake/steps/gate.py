@@ -13,7 +13,7 @@ from medlake.doors.settings import Conf
 from medlake.gate.definitions import Definitions, definitions
 from medlake.gate.groups import CONCEPTS, DESCENDANTS, PLACES, TARGET, looked_up, of_descendants
 from medlake.gate.resolve import Check, resolved
-from medlake.gate.scan import all_targets, group_items, measured, row_figures, scan_plan
+from medlake.gate.scan import ScanPlan, all_targets, group_items, measured, row_figures, scan_plan
 from medlake.gate.verdict import Verdict, sentence, verdict
 from medlake.grammar.contract import all_promises, promise
 from medlake.grammar.errors import QualityGateError
@@ -51,8 +51,18 @@ def evaluated(
     `beside`: what they refer to. `oldest_year`: see `persons_of`.
     """
     held = {name: {f.name: f.dataType.simpleString() for f in rows.schema.fields} for name, rows in tables.items()}
-    keys = {n: said.keys.get(n) or _own_key(n, held[n]) for n in held}
+    keys = {n: said.keys.get(n) or _own_key(held[n]) for n in held}
     plan = scan_plan(checks, held, keys, as_of=as_of)
+    figures = figures_of(spark, plan, tables, beside, oldest_year=oldest_year)
+    rows = figures.limit(1_000_000).collect()  # bounded by the checks, not by the rows
+    found = measured(plan, [(row["code"], row["n"], row["keys"]) for row in rows])
+    return [verdict(check, held, found.get(check.number)) for check in checks]
+
+
+def figures_of(
+    spark: SparkSession, plan: ScanPlan, tables: Tables, beside: Tables, *, oldest_year: int | None = None
+) -> DataFrame:
+    """(code, n, keys): everything that the plan's checks are judged by, in two scans of each table."""
     told = [row_figures(plan, tables, beside, oldest_year=oldest_year)]
     items = group_items(plan, tables, beside)
     if items is not None:
@@ -63,12 +73,10 @@ def evaluated(
         places = spark.createDataFrame([p.as_row() for p in plan.places], PLACES)
         known = all_targets(plan, beside)
         told.append(looked_up(items, places, spark.createDataFrame([], TARGET) if known is None else known, rules))
-    figures = reduce(DataFrame.unionByName, told).limit(1_000_000).collect()  # bounded by the checks, not by the rows
-    found = measured(plan, [(row["code"], row["n"], row["keys"]) for row in figures])
-    return [verdict(check, held, found.get(check.number)) for check in checks]
+    return reduce(DataFrame.unionByName, told)
 
 
-def _own_key(table: str, columns: Mapping[str, str]) -> str:
+def _own_key(columns: Mapping[str, str]) -> str:
     return "person_id" if "person_id" in columns else next(iter(columns))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import date
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -14,8 +16,10 @@ from tests.tables import rows
 from medlake.doors.settings import Conf
 from medlake.gate.definitions import definitions
 from medlake.gate.resolve import resolved
+from medlake.gate.scan import scan_plan
+from medlake.grammar.contract import promise
 from medlake.grammar.errors import ConfigError
-from medlake.steps.gate import asked, evaluated, silver_checks, silver_held
+from medlake.steps.gate import asked, evaluated, figures_of, silver_checks, silver_held
 
 SAID = asked(Conf())
 
@@ -49,6 +53,20 @@ def test_silver_promises_allow_a_thousand_checks() -> None:
 def test_a_word_that_is_no_check_is_told(checks: dict, fields: dict, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         definitions(checks, fields, {})
+
+
+def test_each_table_is_read_twice_for_all_its_checks(spark: SparkSession, tmp_path: Path) -> None:
+    held = {name: columns for name, columns in silver_held(SAID).items() if name in ("measurement", "note", "person", "visit_occurrence", "death")}
+    tables = {}
+    for name in held:
+        spark.createDataFrame([], promise(f"silver.{name}").schema).write.parquet(str(tmp_path / name))
+        tables[name] = spark.read.parquet(str(tmp_path / name))
+    checks = [c for c in resolved(SAID, held, {}) if c.asked.table in held and not c.why_not]
+    plan = scan_plan(checks, held, {name: promise(f"silver.{name}").key[0] for name in held}, as_of=date(2026, 7, 15))
+    told = figures_of(spark, plan, tables, tables)._jdf.queryExecution().executedPlan().toString()
+    n = {name: len(re.findall(rf"FileScan parquet \[{name}_id", told)) for name in ("measurement", "note")}
+    print(f"\n{len([c for c in checks if c.asked.table == 'measurement'])} checks of measurement, scans: {n}")
+    assert n == {"measurement": 2, "note": 2}
 
 
 def test_thresholds_denominators_and_what_does_not_apply(spark: SparkSession) -> None:
