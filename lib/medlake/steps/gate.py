@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from medlake.doors.lake import Audit
 from medlake.doors.settings import Conf
 from medlake.gate.definitions import Definitions, definitions
 from medlake.gate.groups import CONCEPTS, DESCENDANTS, PLACES, TARGET, looked_up, of_descendants
@@ -85,6 +86,14 @@ def oldest_year(ctx: Context) -> int:
     return ctx.night.as_of.year - OLDEST_AGE
 
 
+COUNTED = ("isPrimaryKey", "isRequired")  # what every merge counts anyway
+
+
+def of_person_id(check: Check) -> bool:
+    """Whether it is the check that a merge counts with the persons at hand."""
+    return check.name == "isForeignKey" and check.asked.field == "person_id"
+
+
 class Gate:
     """Write, audit, publish: what a build is about to publish is audited first."""
 
@@ -92,10 +101,17 @@ class Gate:
         self.ctx, self.said = ctx, asked(ctx.conf)
         self.checks = [check for check in silver_checks(self.said) if check.blocks]
 
-    def of(self, table: str) -> Callable[[DataFrame], None] | None:
+    def of(self, table: str) -> Audit | None:
         """The audit of a silver table's candidate rows; None: no check of it blocks."""
         checks = [check for check in self.checks if check.asked.table == table]
-        return (lambda candidate: self._audit(table, checks, candidate)) if checks else None
+        if not checks:
+            return None
+        of_person = any(of_person_id(check) for check in checks)
+        return Audit(
+            judge=lambda candidate: self._audit(table, checks, candidate),
+            persons=(lambda: self.ctx.lake.read("silver.person")) if of_person else None,
+            always=any(check.name not in COUNTED and not of_person_id(check) for check in checks),
+        )
 
     def _audit(self, table: str, checks: Sequence[Check], candidate: DataFrame) -> None:
         """Raises:
