@@ -62,7 +62,7 @@ class Running:
 
     def __init__(self, who: Contestant, work: Path) -> None:
         self.who, self.log = who, work / f"{who.name.split()[0]}.log"
-        own = os.pathsep.join(str(ROOT / part) for part in ("lib", "", "benchmarks/peers"))  # workers import from there too
+        own = os.pathsep.join(str(ROOT / part) for part in ("lib", "", "benchmarks/peers"))  # workers import too
         paths = {"PYTHONPATH": own} if who.install is own_environment else {}
         command = [str(who.install()), str(ROOT / "benchmarks" / "peers" / who.script), *who.args]
         self._process = subprocess.Popen(

@@ -58,6 +58,7 @@ def _step(name: str, about: str, argument: str | None) -> None:
 for _name, _about, _argument in (
     ("ingest", "Take in what is new of one source, or of all.", "[SOURCE]"),
     ("build", "Rebuild one silver table, or the layer: silver.", "[TABLE-or-LAYER]"),
+    ("quality", "Compute the Data Quality Dashboard's checks on silver.", None),
     ("features", "Cohorts, labels, features as of their index time, baskets, image features.", None),
     ("cluster", "Group patients.", None),
     ("associate", "Find conditions and drugs that go together.", None),

@@ -38,7 +38,7 @@ PERSON = [
                       "extension": [{"url": "ombCategory", "valueCoding": {"code": "2054-5"}}, {"url": "text", "valueString": "Black"}]}]),
     entry("Encounter", "e1", VISIT, subject={"reference": WHO}, **{"class": {"code": "IMP"}}, period={"start": "2024-01-01T08:00:00Z"}),
     event("Observation", "o1", code=code("85354-9"), effectiveDateTime="2024-01-02", component=[{"code": code("8480-6"), "valueQuantity": {"value": 120, "code": "mm[Hg]"}}]),
-    event("Condition", "c1", code=code("E11"), onsetDateTime="2019"),
+    event("Condition", "c1", code=code("E11", "http://hl7.org/fhir/sid/icd-10-cm"), onsetDateTime="2019"),
     event("MedicationRequest", "m1", authoredOn="2024-01-02", medicationReference={"reference": "#m"}, contained=[{"resourceType": "Medication", "id": "m", "code": code("860975")}]),
     event("MedicationAdministration", "m1", status="completed", effectiveDateTime="2024-01-02", medicationCodeableConcept=code("860975")),
     event("DiagnosticReport", "d1", code=code("24627-2"), effectiveDateTime="2024-01-03", conclusion="Marisol has no embolism."),

@@ -136,6 +136,14 @@ def test_the_counts_add_up_and_no_identifier_left_the_restricted_zone(night1: La
     assert all(row["n_planted_found"] == row["n_planted"] > 0 for row in scan)
 
 
+def test_a_thousand_quality_checks_are_told_and_none_that_blocks_fails(night1: Lake) -> None:
+    told = night1.read("ops.dq_check")
+    by = {row["status"]: row["count"] for row in told.groupBy("status").count().collect()}
+    assert sum(by.values()) >= 1000
+    assert by["passed"] >= 300
+    assert told.where("blocks").where("status = 'failed'").count() == 0
+
+
 def test_the_page_is_one_file_that_loads_nothing(night1: Lake) -> None:
     page = (night1.root / "report" / "latest.html").read_text(encoding="utf-8")
     assert "<svg" in page
@@ -185,6 +193,11 @@ def test_the_ledger_of_both_nights_adds_up(night2: Lake) -> None:
     assert runs.where("rows_in <> rows_kept + rows_quarantined + rows_merged").count() == 0
     steps = {(r["night_id"], r["step"]) for r in runs.where("status in ('done', 'unchanged')").collect()}
     assert {night for night, _ in steps} == {1, 2}
+
+
+def test_the_second_night_tells_the_first_ones_figures_beside_its_own(night2: Lake) -> None:
+    told = night2.read("ops.dq_check").where("night_id = 2")
+    assert told.count() == told.where("percent_before IS NOT NULL").count() >= 1000
 
 
 def test_the_samples_are_where_the_readme_says(home: Path) -> None:

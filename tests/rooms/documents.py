@@ -11,9 +11,11 @@ from pathlib import Path
 
 from pydicom.datadict import dictionary_description, dictionary_has_tag
 
+from medlake.clean.catalogue import rules_by_table
 from medlake.doors.settings import Conf
 from medlake.grammar.contract import Promise, all_promises
 from medlake.grammar.errors import EXIT_CODES
+from medlake.grammar.quality import KINDS, Rule
 from medlake.privacy.dicom_profile import OPTION_CODES, profile_of
 from medlake.steps.export_dicom import HELD
 
@@ -124,7 +126,39 @@ object or the vault knows the patient by. Patient id, name, accession number, UI
 
 {attributes}
 """
-PAGES: dict[str, Callable[[], str]] = {"dicom_profile.md": page_of_dicom_profile}
+RULES_PAGE = """\
+# The rules of silver
+
+What a record may be flagged for (its name goes into `qc`, the record stays) or set aside for (`quarantine.record`, whole,
+with the name as its reason) on its way from bronze to silver. Made from the rules themselves by `make docs`. A … in a name
+stands for a column. A record that only repeats another one is merged with it, without a flag. {n} rules.
+
+{parts}
+"""
+PLAIN = 110  # a longer condition is read in the code
+
+
+def page_of_rules() -> str:
+    """Every rule by kind: in which tables, what becomes of the record, why, and the condition as SQL."""
+    tables: dict[str, list[str]] = {}
+    rules: dict[str, Rule] = {}
+    for table, said in rules_by_table().items():
+        for rule in said:
+            rules.setdefault(rule.name, rule)
+            tables.setdefault(rule.name, []).append(table)
+    parts = []
+    for kind in KINDS:
+        rows = [
+            (f"`{r.name}`", "sets aside" if r.blocks else "flags", r.because, ", ".join(tables[r.name]),
+             f"`{r.when}`" if len(r.when) <= PLAIN else "see the code")
+            for r in rules.values() if r.kind == kind
+        ]  # fmt: skip
+        if rows:
+            parts.append(f"## {kind[:1].upper()}{kind[1:]}\n\n" + as_markdown(("rule", "it", "because", "tables", "when"), rows))
+    return RULES_PAGE.format(n=len(rules), parts="\n\n".join(parts))
+
+
+PAGES: dict[str, Callable[[], str]] = {"dicom_profile.md": page_of_dicom_profile, "rules.md": page_of_rules}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib" / "medlake"
 
 ROOMS = (
-    "sources", "privacy", "link", "clean", "imaging", "features",
+    "sources", "privacy", "link", "clean", "gate", "imaging", "features",
     "ml", "mining", "models", "evaluate", "explain", "report", "standards",
 )  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {

@@ -15,13 +15,14 @@ AFTER = {
     "ingest": [],
     "link": ["ingest"],
     "build": ["link"],
+    "quality": ["build"],
     "features": ["build"],
     "cluster": ["features"],
     "associate": ["features"],
     "train": ["features"],
     "score": ["train"],
     "evaluate": ["score"],
-    "report": ["cluster", "associate", "evaluate"],
+    "report": ["quality", "cluster", "associate", "evaluate"],
     "audit": ["report"],
 }
 NOT_AGAIN = {"audit"}

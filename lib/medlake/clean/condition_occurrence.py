@@ -21,4 +21,5 @@ EVENT = Event(
     ends="condition_end_datetime",
     constants={"condition_concept_id": 0, "condition_type_concept_id": 32817},
     vocabulary="condition_source_vocabulary",
+    near=("condition_source_value",),
 )

@@ -24,4 +24,5 @@ EVENT = Event(
     constants={"drug_concept_id": 0},
     defaults={"drug_type_concept_id": 32817},
     vocabulary="drug_source_vocabulary",
+    near=("drug_source_value", "drug_type_concept_id", "quantity"),
 )

@@ -6,7 +6,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.imaging_instance import described
+from medlake.grammar.quality import Rule, flags
 
+UNDATED = Rule("study_at_missing", "study_at IS NULL", False, "Nobody knows when the study was done.", "completeness")
+STRANGERS = Rule(
+    "person_conflict", "_conflict", False, "Images of one study or series name several patients.", "contradiction"
+)
 STUDY_COLUMNS = (
     "study_uid", "person_source_value", "accession", "study_at", "modalities",
     "description", "n_series", "n_instances", "size_bytes", "source", "qc",
@@ -34,8 +39,7 @@ def stage_studies(objects: DataFrame) -> DataFrame:
             F.array_distinct(F.flatten(F.collect_set("qc"))).alias("qc"),
         )
     )
-    undated = F.array_compact(F.array(F.when(F.col("study_at").isNull(), F.lit("study_at_missing"))))
-    flagged = with_owner(studies).withColumn("qc", F.array_sort(F.array_distinct(F.concat("qc", undated))))
+    flagged = with_owner(studies).withColumn("qc", F.array_sort(F.array_distinct(flags([UNDATED]))))
     return flagged.select(*STUDY_COLUMNS)
 
 
@@ -48,11 +52,10 @@ def owner() -> list[Column]:
 
 def with_owner(groups: DataFrame) -> DataFrame:
     """Adds source and person_source_value from `owner`, and the flag `person_conflict` to `qc`."""
-    conflict = F.array_compact(F.array(F.when(F.col("_conflict"), F.lit("person_conflict"))))
     return groups.withColumns(
         {
             "source": F.col("_owner.source"),
             "person_source_value": F.col("_owner.person_source_value"),
-            "qc": F.concat("qc", conflict),
+            "qc": flags([STRANGERS]),
         }
     ).drop("_owner", "_conflict")

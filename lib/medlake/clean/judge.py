@@ -12,15 +12,34 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from medlake.clean.codes import vocabulary
+from medlake.clean.codes import malformed, vocabulary
+from medlake.clean.series import with_series
 from medlake.grammar.contract import Promise, data_type
 from medlake.grammar.errors import InputRefusedError
 from medlake.grammar.origin import RECORD
-from medlake.grammar.quality import Rule, with_verdict
+from medlake.grammar.quality import Rule, flags, with_verdict
 
 EARLIEST_YEAR = 1900
 PARTIAL = {"year_only": r"^[0-9]{4}$", "month_only": r"^[0-9]{4}-[0-9]{2}$"}  # ISO dates that name no day
 BLANKS = " \t\r\n\u00a0"
+ORDER = "time order"
+ORPHAN_PERSON = Rule(
+    "orphan_person", "person_id IS NULL", True, "No patient with this key is known in its source.", "orphan reference"
+)
+ORPHAN_VISIT = Rule(
+    "orphan_visit", "visit_occurrence_id IS NOT NULL AND is_known IS NULL", False,
+    "It names a visit that is not in the lake.", "orphan reference",
+)  # fmt: skip
+# What reading a column as its type can tell (see `typed`); … is the column.
+OF_TYPES = (
+    Rule("required_…", "… IS NULL", True, "What the record cannot do without is missing.", "completeness"),
+    Rule("type_…", "… does not read as its type", False, "What was given does not read as its type. It blocks where "
+         "the column is required.", "type"),
+    Rule("year_only_…", f"… RLIKE '{PARTIAL['year_only']}'", False, "The date is known to the year alone: its first "
+         "day stands for it.", "type"),
+    Rule("month_only_…", f"… RLIKE '{PARTIAL['month_only']}'", False, "The date is known to the month alone: its first "
+         "day stands for it.", "type"),
+)  # fmt: skip
 
 Finish = Callable[[DataFrame], DataFrame]
 
@@ -33,7 +52,8 @@ class Event:
     `time`: the column that says when it happened. `ends`: when it ended, where it may. `constants`:
     columns that are the same everywhere; `defaults`: what stands for a null. `vocabulary`: the column that says
     the code system. `identity`: columns that name the event within its person and source; where one of them is
-    null all mapped columns do.
+    null all mapped columns do. `near`: columns, the code first, that make two records of a person nearly the same
+    where they are equal within one `moment` (DAY or MINUTE).
     """
 
     table: str
@@ -48,6 +68,13 @@ class Event:
     finish: Finish | None = None
     identity: tuple[str, ...] = ("event_source_value",)
     one_per_person: bool = False
+    near: tuple[str, ...] = ()
+    moment: str = "DAY"
+
+    @property
+    def code(self) -> str | None:
+        """The column with the event's code; None where it has no code system."""
+        return self.vocabulary.removesuffix("_vocabulary") + "_value" if self.vocabulary else None
 
 
 @dataclass(frozen=True)
@@ -76,26 +103,22 @@ def vault_keys(id_vault: DataFrame, identity: DataFrame, date_offset: DataFrame)
 
 def common_rules(event: Event) -> tuple[Rule, ...]:
     """The checks of every event: a person, a believable time."""
-    orphan = Rule(
-        "orphan_person", "person_id IS NULL", True, "No patient with this key is known in its source."
-    )
+    orphan = ORPHAN_PERSON
     when = event.time
     if when is None:
         return (orphan,)
     rules = [
         orphan,
-        Rule("date_in_future", f"to_date({when}) > as_of", True, "It is dated after the night it came in."),
+        Rule("date_in_future", f"to_date({when}) > as_of", True, "It is dated after the night it came in.", ORDER),
         Rule(
-            "before_1900", f"year({when}) < {EARLIEST_YEAR}", True, "No living patient has records this old."
+            "before_1900", f"year({when}) < {EARLIEST_YEAR}", True, "No living patient has records this old.", ORDER
         ),
-        Rule("before_birth", _earlier(when, "born_on"), False, "It is dated before the patient was born."),
-        Rule(
-            "after_death", f"to_date({when}) > to_date(died_at)", False, "It is dated after the patient died."
-        ),
+        Rule("before_birth", _earlier(when, "born_on"), False, "It is dated before the patient was born.", ORDER),
+        Rule("after_death", f"to_date({when}) > to_date(died_at)", False, "It is dated after the patient died.", ORDER),
     ]
     if event.ends:
         why = "It ends before it starts."
-        rules.append(Rule("end_before_start", _earlier(event.ends, when, as_day=False), False, why))
+        rules.append(Rule("end_before_start", _earlier(event.ends, when, as_day=False), False, why, ORDER))
     return tuple(rules)
 
 
@@ -185,9 +208,11 @@ def judge(rows: DataFrame, event: Event, to: Promise, vault: Vault) -> DataFrame
     if event.vocabulary:
         said = vocabulary(F.col(event.vocabulary), F.col("source"))
         filled = filled.withColumn(event.vocabulary, said)
+        filled = filled.withColumn("qc", flags(malformed(event.vocabulary, event.code or "")))
     finished = event.finish(filled) if event.finish else filled
     named = finished.withColumn("event_name", natural_key(event))
-    return _ranked(_with_constants(named, event, to), "person_id" if event.one_per_person else "event_name")
+    ranked = _ranked(_with_constants(named, event, to), "person_id" if event.one_per_person else "event_name")
+    return with_series(ranked, event.near, event.time, event.moment) if event.near and event.time else ranked
 
 
 def natural_key(event: Event) -> Column:
@@ -243,10 +268,10 @@ def _ranked(rows: DataFrame, name: str) -> DataFrame:
 def with_known_visit(rows: DataFrame, visits: DataFrame) -> DataFrame:
     """Events whose visit is in silver keep it; the others lose it and are flagged `orphan_visit`."""
     known = visits.select("visit_occurrence_id", F.lit(True).alias("is_known"))
-    orphan = F.col("visit_occurrence_id").isNotNull() & F.col("is_known").isNull()
+    orphan = F.expr(ORPHAN_VISIT.when)
     return (
         rows.join(known, on="visit_occurrence_id", how="left")
-        .withColumn("qc", F.when(orphan, F.array_append("qc", F.lit("orphan_visit"))).otherwise(F.col("qc")))
+        .withColumn("qc", F.when(orphan, F.array_append("qc", F.lit(ORPHAN_VISIT.name))).otherwise(F.col("qc")))
         .withColumn("visit_occurrence_id", F.when(~orphan, F.col("visit_occurrence_id")))
         .drop("is_known")
     )

@@ -7,15 +7,15 @@ from pyspark.sql import functions as F
 
 from medlake.clean.judge import Event
 from medlake.clean.values import number_of
+from medlake.grammar.quality import Rule, flags
+
+RULES = (Rule("value_missing", "value_source_value IS NULL", False, "The observation says nothing.", "completeness"),)
 
 
 def with_value(rows: DataFrame) -> DataFrame:
     """Adds value_as_number and value_as_string; a missing value is flagged."""
     value = F.col("value_source_value")
-    flag = F.array_compact(F.array(F.when(value.isNull(), F.lit("value_missing"))))
-    return rows.withColumns(
-        {"value_as_number": number_of(value), "value_as_string": value, "qc": F.concat("qc", flag)}
-    )
+    return rows.withColumns({"value_as_number": number_of(value), "value_as_string": value, "qc": flags(RULES)})
 
 
 EVENT = Event(

@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from medlake.clean.judge import Event, to_the_day
-from medlake.grammar.quality import Rule, with_verdict
+from medlake.grammar.quality import Rule, flags, with_verdict
 
 IDENTITY = (
     "family_name", "given_name", "maiden_name", "prefix", "birth_date", "gender_concept_id", "address_line", "city",
@@ -45,10 +45,21 @@ EVENT = Event(
     time="birth_date",
 )
 RULES = (
-    Rule("date_in_future", "birth_date > as_of", True, "Nobody is born after the night the record came in."),
-    Rule("before_1900", "year(birth_date) < 1900", True, "No living patient was born before 1900."),
-    Rule("gender_unknown", f"gender_concept_id NOT IN ({MALE}, {FEMALE})", False, "Sex is neither male nor female."),
-    Rule("birth_missing", "birth_date IS NULL AND year_of_birth IS NULL", False, "No birth date or year is given."),
+    Rule("date_in_future", "birth_date > as_of", True, "Nobody is born after the record came in.", "time order"),
+    Rule("before_1900", "year(birth_date) < 1900", True, "No living patient was born before 1900.", "time order"),
+    Rule(
+        "gender_unknown", f"gender_concept_id NOT IN ({MALE}, {FEMALE})", False, "Sex is neither male nor female.",
+        "vocabulary",
+    ),
+    Rule(
+        "birth_missing", "birth_date IS NULL AND year_of_birth IS NULL", False, "No birth date or year is given.",
+        "completeness",
+    ),
+)  # fmt: skip
+# What only all records of a person together can tell; the first known value counts.
+CONFLICTS = (
+    Rule("gender_conflict", "size(_sexes) > 1", False, "The sources do not agree on the sex.", "contradiction"),
+    Rule("birth_conflict", "size(_births) > 1", False, "The sources do not agree on the birth date.", "contradiction"),
 )  # fmt: skip
 
 
@@ -95,8 +106,7 @@ def persons(fit: DataFrame, keys: DataFrame) -> DataFrame:
     joined = fit.join(keys, on=["source", "person_source_value"], how="inner")
     order = F.struct("registered_batch", "source", "person_source_value")
     sexes = F.collect_set(F.nullif("gender_concept_id", F.lit(UNKNOWN)))
-    conflict = F.array_compact(F.array(F.when(F.size(sexes) > 1, F.lit("gender_conflict"))))
-    return joined.groupBy("person_id", "shift_days").agg(
+    told = joined.groupBy("person_id", "shift_days").agg(
         F.coalesce(_first(F.nullif("gender_concept_id", F.lit(UNKNOWN)), order), F.lit(UNKNOWN)).alias(
             "gender_concept_id"
         ),
@@ -107,8 +117,12 @@ def persons(fit: DataFrame, keys: DataFrame) -> DataFrame:
         ],
         *[F.coalesce(_first(F.nullif(c, F.lit(UNKNOWN)), order), F.lit(UNKNOWN)).alias(c) for c in MAPPED],
         F.count_distinct("source").cast("int").alias("n_sources"),
-        F.array_sort(F.array_distinct(F.concat(F.flatten(F.collect_list("qc")), conflict))).alias("qc"),
+        F.flatten(F.collect_list("qc")).alias("qc"),
+        sexes.alias("_sexes"),
+        F.collect_set("birth_date").alias("_births"),
     )
+    flagged = told.withColumn("qc", F.array_sort(F.array_distinct(flags(CONFLICTS))))
+    return flagged.drop("_sexes", "_births")
 
 
 def _first(column: Column, order: Column) -> Column:

@@ -19,4 +19,5 @@ EVENT = Event(
     time="procedure_datetime",
     constants={"procedure_concept_id": 0, "procedure_type_concept_id": 32817},
     vocabulary="procedure_source_vocabulary",
+    near=("procedure_source_value",),
 )

@@ -29,6 +29,20 @@ Within = Callable[[DataFrame], DataFrame]
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What looks at rows before they are published.
+
+    `judge` is given the candidate and raises where it may not be published. It is asked only where a key stands twice,
+    a promised value is null, or a row names nobody of `persons` (person_id; None: not looked at), for these are counted
+    on the way; `always`: in any case.
+    """
+
+    judge: Callable[[DataFrame], None]
+    persons: Callable[[], DataFrame] | None = None
+    always: bool = False
+
+
+@dataclass(frozen=True)
 class Changes:
     """What a merge did, in rows."""
 
@@ -105,13 +119,14 @@ class Lake:
 
     def merge(
         self, name: str, rows: DataFrame, *, scope: Column | None = None, keep: bool = False,
-        within: Within | None = None,
+        within: Within | None = None, audit: Audit | None = None,
     ) -> Changes:
         """Make the table hold exactly `rows`: insert, update and delete by the promise's key.
 
         `scope`: only table rows for which it holds may be deleted (default: all). `keep`: delete nothing.
         `within`: chooses those of the table's rows that `rows` stand for; the others are not looked at, and `rows`
-        has none of their keys.
+        has none of their keys. `audit`: looks at the candidate before anything is written; what it raises leaves the
+        table as it was. The candidate is `rows`, and what else in the table has one of their keys.
         A merge that would change nothing makes no new version.
 
         Raises:
@@ -120,10 +135,25 @@ class Lake:
         to = promise(name)
         # A local checkpoint, not a cache: it cuts the plan, and a cache is planned again at every use.
         fresh = conform(rows, to).localCheckpoint()
-        n_rows = _sound(fresh, to)
+        n_rows, faults = _counted(fresh, to, audit.persons() if audit and audit.persons else None)
+        if audit is not None:
+            others = self._of_same_key(name, fresh, to, within)
+            if faults or audit.always or (others is not None and others.limit(1).count()):
+                audit.judge(fresh if others is None else fresh.unionByName(others))
+        if faults:
+            raise ContractError(name, faults)
         if self.version(name) is None:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
         return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope, within), rows=n_rows)
+
+    def _of_same_key(self, name: str, fresh: DataFrame, to: Promise, within: Within | None) -> DataFrame | None:
+        """Rows that a merge would overwrite although `fresh` does not stand for them; None: there can be none."""
+        if within is None or self.version(name) is None:
+            return None
+        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
+        same = table.join(fresh.select(*to.key), on=list(to.key), how="left_semi")
+        others = same.join(within(same).select(*to.key), on=list(to.key), how="left_anti")
+        return others.select(*to.columns)
 
     def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
         _writer(name, fresh, "errorifexists").save(self.path(name))
@@ -190,20 +220,26 @@ def _searched(to: Promise) -> list[str]:
     return [c.name for c in to.columns.values() if c.name in by and c.type in SKIPPED_BY]
 
 
-def _sound(rows: DataFrame, to: Promise) -> int:
-    """The number of rows, once no key stands twice and no promised value is null."""
+def _counted(rows: DataFrame, to: Promise, persons: DataFrame | None) -> tuple[int, list[str]]:
+    """(the number of rows, what is wrong with them): keys that stand twice, nulls, persons who are not there."""
     required = [c.name for c in to.columns.values() if not c.nullable]
     nulls = [F.count_if(F.col(c).isNull()).alias(f"null_{c}") for c in required]
-    seen = rows.agg(
-        F.count(F.lit(1)).alias("n"), F.count_distinct(F.struct(*to.key)).alias("n_keys"), *nulls
-    ).first()
+    beside, stranger = rows, F.lit(False)
+    if persons is not None:
+        known = persons.select(F.col("person_id").alias("_known")).distinct()
+        beside = rows.join(known, rows["person_id"] == known["_known"], how="left")
+        stranger = F.col("person_id").isNotNull() & F.col("_known").isNull()
+    seen = beside.agg(
+        F.count(F.lit(1)).alias("n"), F.count_distinct(F.struct(*to.key)).alias("n_keys"),
+        F.count_if(stranger).alias("n_strangers"), *nulls,
+    ).first()  # fmt: skip
     assert seen is not None
     faults = [f"column {c} is null in {seen[f'null_{c}']} row(s)" for c in required if seen[f"null_{c}"]]
     if seen["n"] != seen["n_keys"]:
         faults.append(f"key ({', '.join(to.key)}) stands twice in {seen['n'] - seen['n_keys']} row(s)")
-    if faults:
-        raise ContractError(to.name, faults)
-    return int(seen["n"])
+    if seen["n_strangers"]:
+        faults.append(f"person_id names nobody in {seen['n_strangers']} row(s)")
+    return int(seen["n"]), faults
 
 
 def _difference(table: DataFrame, fresh: DataFrame, to: Promise, scope: Column | None) -> DataFrame:

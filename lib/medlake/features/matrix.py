@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from medlake.features import as_of
 from medlake.features.as_of import CASE
+from medlake.features.comorbidity import as_features
 from medlake.features.tasks import OF_SOURCE
 
 
@@ -35,11 +36,13 @@ class Sizes:
 
 
 def feature_values(
-    cohort: DataFrame, silver: Silver, groups: Mapping[str, Sequence[str]], sizes: Sizes | None = None
-) -> DataFrame:
+    cohort: DataFrame, silver: Silver, groups: Mapping[str, Sequence[str]], sizes: Sizes | None = None,
+    prefixes: DataFrame | None = None,
+) -> DataFrame:  # fmt: skip
     """All feature values of all tasks, long (see `as_of`); `part` keeps a task's order of groups.
 
     groups: task → the feature groups it asks for. Tasks that ask for the same group are computed together.
+    prefixes: the codes of comorbidities (see `comorbidity`), for tasks that ask for these.
     """
     asked = sorted({group for wanted in groups.values() for group in wanted})
     parts = []
@@ -47,15 +50,20 @@ def feature_values(
         tasks = [task for task, wanted in groups.items() if group in wanted]
         of_tasks = cohort.where(F.col("task").isin(tasks))
         order = F.create_map(*[F.lit(x) for task in tasks for x in (task, list(groups[task]).index(group))])
-        for at, values in enumerate(_group(group, of_tasks, silver, sizes or Sizes())):
+        for at, values in enumerate(_group(group, of_tasks, silver, sizes or Sizes(), prefixes)):
             parts.append(values.withColumn("part", order[F.col("task")] * 10 + at))
     return reduce(DataFrame.unionByName, parts)
 
 
-def _group(group: str, cohort: DataFrame, silver: Silver, sizes: Sizes) -> list[DataFrame]:
+def _group(
+    group: str, cohort: DataFrame, silver: Silver, sizes: Sizes, prefixes: DataFrame | None
+) -> list[DataFrame]:
     if group.startswith(OF_SOURCE):
         return [as_of.last_measurements(cohort, silver.measurement, source=group.removeprefix(OF_SOURCE))]
     conditions, drugs = silver.condition_occurrence, silver.drug_exposure
+    if group == "comorbidity":
+        assert prefixes is not None, "the codes of comorbidities"
+        return [as_features(cohort, conditions, prefixes)]
     makers: dict[str, Callable[[], list[DataFrame]]] = {
         "age": lambda: [as_of.ages(cohort, silver.person)],
         "sex": lambda: [as_of.sexes(cohort, silver.person)],

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from medlake.grammar.errors import ConfigError
 
 # What a task may ask for in `features`; `measurement:<source>` is also one.
-FEATURE_GROUPS = ("age", "sex", "visits", "counts", "conditions", "drugs", "measurements")
+FEATURE_GROUPS = ("age", "sex", "visits", "counts", "conditions", "drugs", "measurements", "comorbidity")
 OF_SOURCE = "measurement:"
 COHORT_COLUMNS = {"person_id": "bigint", "index_at": "timestamp", "boolean_value": "boolean"}
 

@@ -8,15 +8,29 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+KINDS = (
+    "completeness", "type", "range", "vocabulary", "time order", "duplicate", "contradiction", "orphan reference",
+    "implausible change", "unit", "privacy",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Rule:
-    """A named check. `when` is SQL over the row that is true where the rule is broken (null: not broken)."""
+    """A named check. `when` is SQL over the row that is true where the rule is broken (null: not broken).
+
+    `kind` is one of KINDS; `because` is a sentence for a clinician. A `…` in the name stands for a column.
+    """
 
     name: str
     when: str
     blocks: bool
     because: str
+    kind: str = ""
+
+
+def flags(rules: Sequence[Rule], before: Column | None = None) -> Column:
+    """`qc` (or `before`) with the names of those rules that the row breaks."""
+    return F.concat(F.col("qc") if before is None else before, broken(rules, blocking=False))
 
 
 def broken(rules: Sequence[Rule], *, blocking: bool) -> Column:

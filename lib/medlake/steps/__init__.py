@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medlake.steps.context import Step
 
 _NAMES = (
-    "ingest", "link", "build", "features", "cluster", "associate",
+    "ingest", "link", "build", "quality", "features", "cluster", "associate",
     "train", "score", "evaluate", "report", "audit", "export", "view", "retry", "review",
 )  # fmt: skip
 

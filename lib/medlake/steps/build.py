@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
@@ -48,11 +49,12 @@ from medlake.privacy.rewrite_notes import rewritten
 from medlake.privacy.scrub_text import Pattern, deny_lists, own_words, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
+from medlake.steps.gate import Gate
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
 from medlake.steps.news import News, news_of, of_mapped
 from medlake.steps.places import published, sums_of
 from medlake.steps.sources import Mapped, all_sources, count_all
-from medlake.steps.unit_table import units
+from medlake.steps.unit_table import expected, units
 
 EVENTS: dict[str, Event] = {
     e.table: e
@@ -75,6 +77,8 @@ class Built:
     deny: DataFrame  # per person: what names him or her in free text
     patterns: tuple[Pattern, ...]
     news: News | None
+    gate: Gate
+    persons_stand: threading.Event = field(default_factory=threading.Event)  # silver.person is what it will be
     aside: list[DataFrame] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     tallies: list[DataFrame] = field(default_factory=list)  # rows of vault.patient_tally
@@ -97,10 +101,12 @@ def run(ctx: Context) -> Counts:
     if news is not None:
         mapped = Mapped(ctx, news.bronze, news.of_patients)
         ctx.say(f"build: {count_all(news.persons):,} persons with news are judged again")
-    built = Built(vault, deny, patterns(ctx), news)
+    built = Built(vault, deny, patterns(ctx), news, Gate(ctx))
+    if "person" not in wanted:
+        built.persons_stand.set()
     work: dict[str, Callable[[], None]] = {
         name: partial(_event, ctx, mapped, built, EVENTS[name])
-        if name in EVENTS else partial(_person, ctx, mapped, built)
+        if name in EVENTS else partial(_persons_first, ctx, mapped, built)
         for name in (*FIRST, *EVENTS) if name in wanted
     }  # fmt: skip
     if wanted & {e.table for e in IMAGING}:
@@ -140,6 +146,14 @@ def _deny(ctx: Context) -> DataFrame:
     return deny_lists(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault")).localCheckpoint()
 
 
+def _persons_first(ctx: Context, mapped: Mapped, built: Built) -> None:
+    """silver.person; tables that refer to it wait with their publication until it is done, or has failed."""
+    try:
+        _person(ctx, mapped, built)
+    finally:
+        built.persons_stand.set()
+
+
 def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
     """silver.person, from all sources' records of each person."""
     rows = mapped.typed(person.EVENT)
@@ -155,7 +169,7 @@ def _person(ctx: Context, mapped: Mapped, built: Built) -> None:
     to = promise("silver.person")
     born = F.when(F.col("birth_date").isNotNull(), exact).when(F.col("year_of_birth").isNotNull(), given)
     safe = made.withColumn("year_of_birth", born).select(*to.columns)
-    ctx.lake.merge("silver.person", safe, within=built.persons)
+    ctx.lake.merge("silver.person", safe, within=built.persons, audit=built.gate.of("person"))
     _judged(ctx, built, judged, "person", person.RULES)
 
 
@@ -165,7 +179,7 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
     name, to = f"silver.{event.table}", promise(f"silver.{event.table}")
     if rows is None:
         return
-    whole = measurement.event(units(ctx)) if event.table == "measurement" else event
+    whole = measurement.event(units(ctx), expected(ctx)) if event.table == "measurement" else event
     # Checkpoints cut the plan: the mapping's expressions run once, not once for each rule that looks at them.
     judged = judge(rows.localCheckpoint(), whole, to, built.vault).localCheckpoint()
     fit = fit_rows(judged)
@@ -185,7 +199,8 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
         safe = with_visit_of_study(safe, ctx.lake.read("silver.imaging_study"))
     elif "visit_occurrence_id" in to.columns and event.table != "visit_occurrence" and event is not STUDY:
         safe = with_known_visit(safe, ctx.lake.read("silver.visit_occurrence"))
-    ctx.lake.merge(name, safe.select(*to.columns), within=built.persons)
+    built.persons_stand.wait()
+    ctx.lake.merge(name, safe.select(*to.columns), within=built.persons, audit=built.gate.of(event.table))
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
 
 
@@ -198,7 +213,7 @@ def _rewritten(ctx: Context, notes: DataFrame) -> DataFrame:
 
 def _place(ctx: Context, every: Mapped, built: Built, place: Place) -> None:
     """One of the tables that belong to no person: always all of its rows, for they are few and come seldom."""
-    judged = published(ctx, every, place)
+    judged = published(ctx, every, place, built.gate.of(place.event.table))
     if judged is not None:
         with ctx.lock:
             built.places[place.event.table] = judged

@@ -120,5 +120,5 @@ def _texts(root: Traversable, below: str = "") -> Iterator[str]:
     for path in sorted(root.iterdir(), key=lambda p: p.name):
         if path.is_dir():
             yield from _texts(path, f"{below}{path.name}/")
-        elif path.name.endswith((".toml", ".sql", ".ddl")) and path.name not in {"cluster.toml", "local.toml"}:
+        elif path.name.endswith((".toml", ".sql", ".ddl", ".tsv")) and path.name not in {"cluster.toml", "local.toml"}:
             yield f"{below}{path.name}\n{path.read_text(encoding='utf-8')}"

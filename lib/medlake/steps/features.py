@@ -10,9 +10,11 @@ from pyspark.sql import DataFrame
 
 from medlake.doors.ledger import Counts
 from medlake.features import baskets, splits
+from medlake.features.comorbidity import indices
 from medlake.features.matrix import Silver, definitions, feature_def, feature_matrix, feature_values
 from medlake.features.tasks import Task, as_candidates, cohort, labels
 from medlake.grammar.errors import ConfigError
+from medlake.steps.codes import of_comorbidity, reference
 from medlake.steps.context import Context
 from medlake.steps.images import measure
 from medlake.steps.tasks import tasks
@@ -24,7 +26,7 @@ VIEWS = (
 
 
 def run(ctx: Context) -> Counts:
-    """Write gold.cohort, label, subject_split, feature_def, feature_matrix, basket and ref.item_name."""
+    """Write gold.cohort, label, subject_split, feature_def, feature_matrix, basket, comorbidity and ref."""
     asked = tasks(ctx)
     silver = {name: ctx.lake.read(f"silver.{name}") for name in VIEWS}
     for name, table in silver.items():
@@ -34,7 +36,8 @@ def run(ctx: Context) -> Counts:
     candidates = candidates.localCheckpoint()
     seen = cohort(candidates)
     of_silver = Silver(**{name: silver[name] for name in Silver.__dataclass_fields__})
-    values = feature_values(seen, of_silver, {task.name: task.features for task in asked})
+    codes = of_comorbidity(ctx)
+    values = feature_values(seen, of_silver, {task.name: task.features for task in asked}, prefixes=codes)
     values = values.localCheckpoint()
     kept = definitions(values).localCheckpoint()
     known, events = labels(candidates), (silver["condition_occurrence"], silver["drug_exposure"])
@@ -47,6 +50,8 @@ def run(ctx: Context) -> Counts:
         "gold.feature_matrix": feature_matrix(seen, values, kept),
         "gold.basket": baskets.baskets(*events),
         "ref.item_name": baskets.item_names(*events),
+        "gold.comorbidity": indices(silver["condition_occurrence"], codes),
+        **reference(ctx),
     }
     work: list[Callable[[], object]] = [partial(ctx.lake.merge, name, rows) for name, rows in made.items()]
     work.append(partial(measure, ctx))

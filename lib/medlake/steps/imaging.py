@@ -43,13 +43,16 @@ def _event(table: str, *identity: str, time: str | None = None, visit: bool = Fa
     )  # fmt: skip
 
 
+FILE_MISSING = Rule(
+    "dicom_file_missing", "is_missing", True, "A DICOMDIR names it, and it did not come.", "completeness"
+)
 STUDY = _event("imaging_study", "study_uid", time="study_at", visit=True)
 SERIES = _event("image_occurrence", "series_uid", time="series_at")
 _WHOLE = _event("imaging_instance", "sop_instance_uid")
 INSTANCE = replace(
     _WHOLE,
     mapped={**_WHOLE.mapped, "is_missing": "boolean"},
-    rules=(Rule("dicom_file_missing", "is_missing", True, "A DICOMDIR names it, and it did not come."),),
+    rules=(FILE_MISSING,),
 )
 ACQUISITION = _event("series_acquisition", "series_uid")
 GEOMETRY = _event("series_geometry", "series_uid")

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from medlake.clean.judge import fit_rows
 from medlake.clean.place import Place, judged_places, natural_name, tallied_places, with_constants
+from medlake.doors.lake import Audit
 from medlake.doors.ledger import TALLY
 from medlake.grammar.contract import promise
 from medlake.privacy.pseudonym import id_from, keyed_hash
@@ -14,15 +15,15 @@ from medlake.steps.context import Context
 from medlake.steps.sources import Mapped
 
 
-def published(ctx: Context, mapped: Mapped, place: Place) -> DataFrame | None:
-    """Write one table; returns its judged rows, or None where no source maps it."""
+def published(ctx: Context, mapped: Mapped, place: Place, audit: Audit | None) -> DataFrame | None:
+    """Write one table once it has passed its audit; returns its judged rows, or None where no source maps it."""
     rows = mapped.typed(place.event)
     if rows is None:
         return None
     judged = judged_places(rows, place).localCheckpoint()
     made = with_constants(fit_rows(judged), place).withColumns(_ids(ctx, place))
     name = f"silver.{place.event.table}"
-    ctx.lake.merge(name, made.select(*promise(name).columns))
+    ctx.lake.merge(name, made.select(*promise(name).columns), audit=audit)
     return judged
 
 

@@ -31,3 +31,21 @@ def units(ctx: Context) -> DataFrame:
         ]
     )  # fmt: skip
     return ctx.spark.createDataFrame(rows, schema)
+
+
+EXPECTED = (
+    "code string, expected struct<ages: array<struct<from_years: double, below_years: double, low: double, "
+    "high: double>>, change: double, within_days: int>"
+)
+
+
+def expected(ctx: Context) -> DataFrame:
+    """(code, expected) from conf/units.toml: what is usual at which age, and how much a value may change in a time."""
+    rows = []
+    for code, m in ctx.conf.toml("units.toml").get("measurement", {}).items():
+        ages = [tuple(float(a[k]) for k in ("from", "below", "low", "high")) for a in m.get("ages", [])]
+        change = m.get("change", {})
+        if ages or change:
+            by, days = change.get("by"), change.get("days")
+            rows.append((code, (ages, None if by is None else float(by), days)))
+    return ctx.spark.createDataFrame(rows, EXPECTED)

@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 from pyspark.sql import DataFrame, Row, SparkSession
-from tests.tables import assert_rows
+from tests.tables import assert_rows, parsed
 
 from medlake.clean.contours import box, volume_ml
 from medlake.clean.image_annotation import marks_of, stage_annotations
@@ -293,6 +293,36 @@ def test_one_number_used_twice_stays_two_marks(headers: dict[str, dict[str, Any]
     marks = list(marks_of("SEG", header))
     assert [m["item"] for m in marks] == ["1", "1.1"]
     assert marks[1]["qc"] == ["item_twice"]
+
+
+def test_each_flag_of_a_mark(headers: dict[str, dict[str, Any]]) -> None:
+    twice, alone = copy.deepcopy(headers["SEG"]), copy.deepcopy(headers["RTSTRUCT"])
+    twice["00620002"]["Value"][1]["00620004"]["Value"] = [1]
+    for tag in REFERENCES:
+        without(alone, tag)
+    _, cells = parsed("""
+        modality | mark | qc
+        SEG      | 0    | []
+        SEG      | 1    | [item_twice]
+        RTSTRUCT | 0    | [nothing_referenced]
+    """)
+    marks = {"SEG": list(marks_of("SEG", twice)), "RTSTRUCT": list(marks_of("RTSTRUCT", alone))}
+    for modality, mark, flags in cells:
+        assert str(marks[modality][int(mark)]["qc"]).replace("'", "") == flags, (modality, mark)
+
+
+REFERENCES = ("30060010", "30060016", "00081115", "00081140", "00081199")
+
+
+def without(header: Any, tag: str) -> None:
+    """Takes an attribute away at every level."""
+    if isinstance(header, dict):
+        header.pop(tag, None)
+        for value in header.values():
+            without(value, tag)
+    elif isinstance(header, list):
+        for value in header:
+            without(value, tag)
 
 
 def ring(radius: float, z: float, n: int = 360) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row
+from tests.tables import parsed
 
 from medlake.clean.image_occurrence import stage_series
 
@@ -64,6 +65,23 @@ def test_geometry(
 ) -> None:
     row = judged[f"9.{series}"]
     assert (row["is_regular_volume"], row["slice_spacing_mm"], row["qc"]) == (regular, spacing, flags)
+
+
+def test_each_flag_of_a_series(judged: dict[str, Row]) -> None:
+    _, cells = parsed("""
+        series | what it is                      | qc
+        1      | a whole stack                   | []
+        3      | a slice did not come            | [slices_missing]
+        4      | a slice came twice              | [slices_doubled]
+        5      | a slice is out of step          | [slices_uneven]
+        6      | the scanner was tilted          | [gantry_tilt]
+        7      | a slice of another direction    | [orientation_mixed]
+        10     | rows and columns askew          | [orientation_invalid]
+        11     | a smaller slice                 | [size_mixed]
+        12     | a slice without a place         | [position_missing]
+    """)
+    for series, told, flags in cells:
+        assert str(judged[f"9.{series}"]["qc"]).replace("'", "") == flags, told
 
 
 def test_the_order_of_slices_changes_no_bit(volumes: DataFrame, judged: dict[str, Row]) -> None:

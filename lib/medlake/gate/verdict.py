@@ -1,0 +1,68 @@
+"""Figures → verdicts: passed, failed or not applicable, by OHDSI's thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from medlake.gate.resolve import Check
+
+PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not_applicable"
+NOTHING = "no row that it could be told of"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the scans say of one check. `keys`: a few of the rows that are wrong, by key."""
+
+    n_wrong: int
+    n_rows: int
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check's result."""
+
+    check: Check
+    status: str
+    measured: Measured
+    because: str
+
+    @property
+    def percent(self) -> float:
+        """Of the rows that count, how many are wrong."""
+        return 100.0 * self.measured.n_wrong / self.measured.n_rows if self.measured.n_rows else 0.0
+
+    @property
+    def stops(self) -> bool:
+        """Whether it forbids the publication."""
+        return self.status == FAILED and self.check.blocks
+
+
+def verdict(check: Check, held: Mapping[str, Mapping[str, str]], measured: Measured | None) -> Verdict:
+    """The verdict of one check; what is not there at all is told without a scan."""
+    a = check.asked
+    none = Measured(0, 0)
+    if check.name in ("cdmTable", "cdmField"):
+        there = a.table in held and (not a.field or a.field in held[a.table])
+        what = f"{a.table}.{a.field}".removesuffix(".")
+        return Verdict(check, PASSED if there else FAILED, Measured(int(not there), 1), "" if there else f"no {what}")
+    if check.why_not:
+        return Verdict(check, NOT_APPLICABLE, none, check.why_not)
+    if measured is None or not measured.n_rows:
+        return Verdict(check, NOT_APPLICABLE, none, NOTHING)
+    told = Verdict(check, PASSED, measured, "")
+    if told.percent > a.threshold:
+        return Verdict(check, FAILED, measured, a.kind.about)
+    return told
+
+
+def sentence(told: Verdict) -> str:
+    """Why a publication stopped; no value, no key."""
+    a = told.check.asked
+    m = told.measured
+    return (
+        f"{a.table}.{a.field} {told.check.name}: {m.n_wrong:,} of {m.n_rows:,} rows ({told.percent:.2f} %, "
+        f"at most {a.threshold:g} %). {a.kind.about}"
+    )
