@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.ml.param import TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.prepare.columns import Columns, KeepsFacts, number, param, quantile
@@ -100,5 +101,5 @@ class BinnerModel(KeepsFacts, _Params):
         return dataset.withColumns(outputs)
 
 
-def _at_most(value: Any) -> Any:
+def _at_most(value: Column) -> Callable[[Column], Column]:
     return lambda edge: edge <= value

@@ -104,7 +104,7 @@ def named(column: str) -> Column:
 def number(column: str) -> Column:
     """The value as double; null where it is missing, NaN or infinite."""
     value = named(column).cast("double")
-    return F.when(~F.isnan(value) & (F.abs(value) < float("inf")), value)
+    return F.when(F.abs(value) < float("inf"), value)  # Spark holds NaN for larger than any number
 
 
 def known(dataset: DataFrame, column: str) -> Column:

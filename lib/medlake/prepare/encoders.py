@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyspark import keyword_only
@@ -18,6 +19,10 @@ from medlake.prepare.columns import Columns, KeepsFacts, known, param
 OTHER, MISSING = "other", "missing"
 MAX_LEVELS = 1_000
 UNKNOWN = ("error", "missing", "last")
+
+
+def _is_at(place: Column) -> Callable[[Column], Column]:
+    return lambda i: (i == place).cast("double")
 
 
 def _level(dataset: DataFrame, column: str) -> Column:
@@ -82,9 +87,7 @@ class OneHotEncoderModel(KeepsFacts, _HotParams):
             level = _level(dataset, column)
             place = F.array_position(F.array(*map(F.lit, kept)).cast("array<string>"), level)
             at = F.when(level.isNull(), len(kept) + 2).when(place == 0, len(kept) + 1).otherwise(place)
-            outputs[out] = array_to_vector(
-                F.transform(F.sequence(F.lit(1), F.lit(len(kept) + 2)), lambda i, a=at: (i == a).cast("double"))  # type: ignore[misc]
-            )
+            outputs[out] = array_to_vector(F.transform(F.sequence(F.lit(1), F.lit(len(kept) + 2)), _is_at(at)))
         return dataset.withColumns(outputs)
 
 

@@ -26,14 +26,13 @@ FENCE = ("low", "high", "inner_low", "inner_high", "unit")
 
 
 class Flags(Columns):
-    """What to do with an outlier, and where to tell it."""
+    """Where to tell an outlier."""
 
-    action = param("action", "flag, null, clip", TypeConverters.toString)
     flagsCol = param("flagsCol", "array<string> that flags are added to; made when absent", TypeConverters.toString)
 
     def __init__(self) -> None:
         super().__init__()
-        self._setDefault(action="flag", flagsCol="qc")
+        self._setDefault(flagsCol="qc")
 
     def with_flags(self, dataset: DataFrame, flags: list[Column]) -> DataFrame:
         """Adds names (null: none) to the column of flags; none of them twice."""
@@ -43,7 +42,24 @@ class Flags(Columns):
         return dataset.withColumn(name, F.array_distinct(added))
 
 
-class _Params(Flags):
+class Changes(Flags):
+    """What to do with an outlier beside telling it."""
+
+    action = param("action", "flag: nothing; null, and clip or replace: change the value", TypeConverters.toString)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._setDefault(action="flag")
+
+    def with_changes(self, dataset: DataFrame, changed: dict[str, Column]) -> DataFrame:
+        """Writes new values by output; the old one stays in `<output>_original`, that of the first change for ever."""
+        if self.getOrDefault(self.action) == "flag":
+            return dataset.withColumns({out: number(c) for c, out in self.pairs() if out != c})
+        old = {out + ORIGINAL: number(c) for c, out in self.pairs() if out + ORIGINAL not in dataset.columns}
+        return dataset.withColumns(old).withColumns(changed)
+
+
+class _Params(Changes):
     method = param("method", ", ".join(METHODS), TypeConverters.toString)
     threshold = param("threshold", "robust_z: of |z|; iqr: quartile ranges beyond a quartile", TypeConverters.toFloat)
     ranges = param("ranges", "column: [lowest, highest] that a body can have; null: no limit")
@@ -133,7 +149,7 @@ class OutliersModel(KeepsFacts, _Params):
     def _transform(self, dataset: DataFrame) -> DataFrame:
         method, action = self.getOrDefault(self.method), self.getOrDefault(self.action)
         scores: list[str] = self.getOrDefault(self.scoreCols)
-        flags, outputs, told = [], {}, {}
+        flags, changed, told = [], {}, {}
         for i, ((column, out), fence) in enumerate(zip(self.pairs(), self._kept["fences"], strict=True)):
             value = number(column)
             low, high = (F.lit(fence[side]).cast("double") for side in ("low", "high"))
@@ -141,12 +157,8 @@ class OutliersModel(KeepsFacts, _Params):
             flags.append(F.when(outside, F.lit(f"outlier_{method}_{column}")))
             if scores:
                 told[scores[i]] = _score(value, fence)
-            if action == "flag":
-                outputs.update({out: value} if out != column else {})
-            else:
-                told[out + ORIGINAL] = value
-                outputs[out] = F.when(~outside, value) if action == "null" else _clipped(value, low, high)
-        return self.with_flags(dataset, flags).withColumns(told).withColumns(outputs)
+            changed[out] = F.when(~outside, value) if action == "null" else _clipped(value, low, high)
+        return self.with_changes(self.with_flags(dataset, flags).withColumns(told), changed)
 
 
 def _clipped(value: Column, low: Column, high: Column) -> Column:

@@ -7,7 +7,7 @@ one meets each block of the other, and what a task found so far is merged as it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ WEIGHTS = ("uniform", "distance")
 DONORS, QUERIES = 2048, 256  # rows in one block: 2048 rows of 20 columns are 330 KB
 DONOR_BLOCK, QUERY_BLOCK = "donors binary", "queries binary"
 PARTIAL = "queries binary, distance binary, value binary"
+HELD_BYTES = 64_000_000  # of what a task found so far
 KEY, ANSWER = "_key", "_answer"
 
 
@@ -122,7 +123,7 @@ def _answers(wanting: DataFrame, donors: DataFrame, *, means: Floats, k: int, by
     width = len(means)
 
     def search(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """A task sees the pairs of one block of queries one after the other: it passes on their best."""
+        """Of all the pairs that a task sees, the best of each block of queries."""
 
         def found(queries: Floats, block: list[bytes]) -> Donors:
             return nearest_donors(queries, from_bytes(block, width), k)
@@ -152,18 +153,24 @@ def _answers(wanting: DataFrame, donors: DataFrame, *, means: Floats, k: int, by
     return grouped.mapInArrow(unite, f"{KEY} array<double>, {ANSWER} array<double>")
 
 
-def _streamed(batches: Iterator[pa.RecordBatch], width: int, found: Any) -> Iterator[pa.RecordBatch]:
-    """Rows (queries, block …), equal queries one after the other → one row of PARTIAL for each run of them."""
-    now: bytes | None = None
-    best: Donors | None = None
+def _streamed(
+    batches: Iterator[pa.RecordBatch], width: int, found: Callable[[Floats, list[bytes]], Donors]
+) -> Iterator[pa.RecordBatch]:
+    """Rows (queries, block …) → one row of PARTIAL for equal queries, or a few where more than HELD_BYTES are open.
+
+    Where equal queries stand one after the other, one row it is: what is passed on has come to its end.
+    """
+    held: dict[bytes, Donors] = {}
     for batch in batches:
-        for block, *rest in zip(*[batch.column(i) for i in range(batch.num_columns)], strict=True):
+        for block, *rest in zip(*batch.columns, strict=True):
             key = block.as_py()
-            if now is not None and best is not None and key != now:
-                yield batch_of(PARTIAL, [(now, to_bytes(best.distance), to_bytes(best.value))])
-                best = None
-            now = key
-            more = found(from_bytes([key], width), [r.as_py() for r in rest])
-            best = more if best is None else merged(best, more)
-    if now is not None and best is not None:
-        yield batch_of(PARTIAL, [(now, to_bytes(best.distance), to_bytes(best.value))])
+            told = found(from_bytes([key], width), [r.as_py() for r in rest])
+            if key not in held and len(held) * told.distance.nbytes * 2 > HELD_BYTES:
+                yield _as_batch(held)
+                held = {}
+            held[key] = merged(held[key], told) if key in held else told
+    yield _as_batch(held)
+
+
+def _as_batch(held: Mapping[bytes, Donors]) -> pa.RecordBatch:
+    return batch_of(PARTIAL, [(key, to_bytes(best.distance), to_bytes(best.value)) for key, best in held.items()])

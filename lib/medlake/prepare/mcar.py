@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,14 @@ class Mcar:
     covariance: Floats
 
 
+def _as_batch(held: Mapping[str, Sequence[Any]]) -> pa.RecordBatch:
+    """Rows of SUMS; those without any value are left out."""
+    rows = [
+        (name, n, to_bytes(total), to_bytes(products)) for name, (n, total, products) in held.items() if "1" in name
+    ]
+    return batch_of(SUMS, rows)
+
+
 def mcar(rows: DataFrame, columns: Sequence[str], *, max_patterns: int = MAX_PATTERNS) -> Mcar:
     """Little's test (1988) of numbers, the covariance divided by n as in R's naniar; rows without a value are left out.
 
@@ -57,19 +66,22 @@ def mcar(rows: DataFrame, columns: Sequence[str], *, max_patterns: int = MAX_PAT
     centre = np.array(told[::2], dtype=np.float64)
 
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: dict[str, list[Any]] = {}
         for batch in batches:
             points = matrix(batch.column(0), width)
             has = np.isfinite(points)
             z = np.where(has, points - centre, 0.0)
             kinds, kind = np.unique(has, axis=0, return_inverse=True)
-            found = []
             for i, one in enumerate(kinds):
                 of_kind = z[kind.ravel() == i]
-                if one.any():
-                    name = "".join("1" if h else "0" for h in one)
-                    n = float(len(of_kind))
-                    found.append((name, n, to_bytes(of_kind.sum(axis=0)), to_bytes(of_kind.T @ of_kind)))
-            yield batch_of(SUMS, found)
+                name = "".join("1" if h else "0" for h in one)
+                told = [float(len(of_kind)), of_kind.sum(axis=0), of_kind.T @ of_kind]
+                before = held.get(name)
+                held[name] = told if before is None else [a + b for a, b in zip(before, told, strict=True)]
+            if len(held) > max_patterns:
+                yield _as_batch(held)
+                held = {}
+        yield _as_batch(held)
 
     def unite(table: pa.Table) -> pa.Table:
         name = table["pattern"][0].as_py()

@@ -52,7 +52,7 @@ def mutual_information(tables: Sequence[Floats]) -> tuple[Floats, Floats]:
         full = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
         n = full.sum()
         df = (full.shape[0] - 1) * (full.shape[1] - 1)
-        if not df:
+        if not full.size or not df:
             continue
         expected = full.sum(axis=1, keepdims=True) * full.sum(axis=0, keepdims=True) / n
         with np.errstate(divide="ignore", invalid="ignore"):

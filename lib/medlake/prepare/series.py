@@ -6,6 +6,7 @@ Source: Hampel 1974; Pearson 2002 (a value more than 3 scaled MADs from the medi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pyspark import keyword_only
@@ -17,7 +18,7 @@ from pyspark.sql import functions as F
 
 from medlake.prepare.carried import MICROSECONDS
 from medlake.prepare.columns import Columns, named, number, param
-from medlake.prepare.fences import MAD_TO_SD, ORIGINAL, Flags
+from medlake.prepare.fences import MAD_TO_SD, Changes
 
 ACTIONS = ("flag", "null", "replace")
 
@@ -50,6 +51,10 @@ class _Series(Params):
         return F.array_sort(F.collect_list(number(column)).over(frame))
 
 
+def _away_from(middle: Column) -> Callable[[Column], Column]:
+    return lambda one: F.abs(one - middle)
+
+
 def _median(ordered: Column) -> Column:
     n = F.size(ordered)
     middle = F.get(ordered, F.floor((n - 1) / 2).cast("int")) + F.get(ordered, F.floor(n / 2).cast("int"))
@@ -79,7 +84,7 @@ class MovingMedian(Transformer, Columns, _Series, DefaultParamsReadable[Any], De
         return dataset.withColumns(smooth)
 
 
-class HampelFilter(Transformer, Flags, _Series, DefaultParamsReadable[Any], DefaultParamsWritable):
+class HampelFilter(Transformer, Changes, _Series, DefaultParamsReadable[Any], DefaultParamsWritable):
     """Adds `outlier_hampel_<column>` where a value is more than threshold · 1.4826 · MAD from its window's median.
 
     Windows as for MovingMedian. minScale is the least that 1.4826 · MAD counts as, in the column's unit: with 0 any
@@ -109,19 +114,15 @@ class HampelFilter(Transformer, Flags, _Series, DefaultParamsReadable[Any], Defa
         for i, (column, _) in enumerate(self.pairs()):
             inner[f"_window_{i}"] = self.window(column)
         ready = dataset.withColumns(inner)
-        flags, outputs, originals = [], {}, {}
+        flags, changed = [], {}
         for i, (column, out) in enumerate(self.pairs()):
             value, window, middle = number(column), F.col(f"_window_{i}"), F.col(f"_middle_{i}")
             ready = ready.withColumn(f"_middle_{i}", _median(window))
-            away = F.array_sort(F.transform(window, lambda one, m=middle: F.abs(one - m)))  # type: ignore[misc]
+            away = F.array_sort(F.transform(window, _away_from(middle)))
             ready = ready.withColumn(f"_window_{i}", away)
             scale = F.greatest(_median(window) / MAD_TO_SD, F.lit(self.getOrDefault(self.minScale)))
             outside = F.coalesce(F.abs(value - middle) > threshold * scale, F.lit(False))
             flags.append(F.when(outside, F.lit(f"outlier_hampel_{column}")))
-            if action == "flag":
-                outputs.update({out: value} if out != column else {})
-            else:
-                originals[out + ORIGINAL] = value
-                outputs[out] = F.when(outside, middle if action == "replace" else F.lit(None)).otherwise(value)
-        changed = self.with_flags(ready, flags).withColumns(originals).withColumns(outputs)
-        return changed.drop(*[f"{name}_{i}" for i in range(len(flags)) for name in ("_window", "_middle")])
+            changed[out] = F.when(outside, middle if action == "replace" else F.lit(None)).otherwise(value)
+        done = self.with_changes(self.with_flags(ready, flags), changed)
+        return done.drop(*[f"{name}_{i}" for i in range(len(flags)) for name in ("_window", "_middle")])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from frames import frame, holed, matrix, names
 from pyspark.ml import Pipeline, PipelineModel
@@ -13,8 +16,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import BayesianRidge, LinearRegression
 from tests.tables import assert_rows, rows
 
-from medlake.prepare import Imputer, IterativeImputer, KNNImputer, LastObservation, MissingIndicator
-from medlake.prepare.donors import merged, nearest_donors
+from medlake.prepare import Imputer, IterativeImputer, KNNImputer, LastObservation, MissingIndicator, knn
+from medlake.prepare.donors import Donors, merged, nearest_donors
 
 CLOSE = {"rtol": 0, "atol": 1e-6}
 
@@ -140,13 +143,28 @@ def test_nearest_neighbours_are_those_of_scikit_learn(spark, monkeypatch, tmp_pa
     np.testing.assert_allclose(found, want, **CLOSE)
 
 
-def test_blocks_of_donors_tell_the_same_as_all_at_once():
+def test_blocks_of_donors_tell_the_same_as_all_at_once(monkeypatch):
     train, new = holed(patients(120, 1).round(-1), 0.3, 2), holed(patients(50, 3).round(-1), 0.5, 4)  # ties abound
     whole = nearest_donors(new, train, 5)
     order = np.random.default_rng(0).permutation(120)
-    parts = merged(nearest_donors(new, train[order[:70]], 5), nearest_donors(new, train[order[70:]], 5))
-    np.testing.assert_allclose(parts.distance, whole.distance, atol=1e-9)
-    np.testing.assert_allclose(parts.value, whole.value)
+    asked, blocks = [new[:30], new[30:]], [train[order[i::3]] for i in range(3)]
+
+    def found(queries, block):
+        return nearest_donors(queries, np.frombuffer(block[0]).reshape(-1, 4), 5)
+
+    # The same queries do not stand together, and no two may be open at once: several parts of one answer.
+    pairs = [(q.tobytes(), d.tobytes()) for d in blocks for q in asked]
+    batch = pa.record_batch([pa.array([p[i] for p in pairs], pa.binary()) for i in range(2)], names=["q", "d"])
+    for limit, n_parts in ((10**9, 2), (1, 6)):
+        monkeypatch.setattr(knn, "HELD_BYTES", limit)
+        parts = [r for told in knn._streamed(iter([batch]), 4, found) for r in told.to_pylist()]
+        assert len(parts) == n_parts
+        best = []
+        for queries in asked:
+            of_one = [r for r in parts if r["queries"] == queries.tobytes()]
+            best.append(reduce(merged, [Donors(*[np.frombuffer(r[c]).reshape(-1, 4, 5) for c in ("distance", "value")]) for r in of_one]))
+        np.testing.assert_allclose(np.concatenate([b.distance for b in best]), whole.distance, atol=1e-9)
+        np.testing.assert_allclose(np.concatenate([b.value for b in best]), whole.value)
 
 
 def test_a_bounded_sample_of_donors_is_the_same_in_any_order(spark):

@@ -68,6 +68,15 @@ def test_what_no_body_has_is_taken_out_and_kept_beside(spark):
         3  | null  | 1.0         | 1.0  | [outlier_range_hb]
         4  | null  | null        | 2.0  | []
     """)
+    # A second rule must not write over what the first has kept: 900 is the original, not what is left of it.
+    again = Outliers(inputCols=["hb"], method="range", ranges={"hb": [0, 500]}, action="clip").fit(seen)
+    assert_rows(again.transform(ranged.transform(seen)), """
+        id | hb    | hb_original | qc
+        1  | 140.0 | 140.0       | [unit_unknown]
+        2  | 500.0 | 900.0       | [outlier_range_hb]
+        3  | null  | 1.0         | [outlier_range_hb]
+        4  | null  | null        | []
+    """)
     with pytest.raises(ValueError, match="ranges for flat"):
         Outliers(inputCols=["flat"], method="range").fit(seen)
 

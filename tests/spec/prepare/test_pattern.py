@@ -82,7 +82,7 @@ def related(n, seed):
 
 
 def test_littles_test_is_that_of_single_rows(spark):
-    points = holed(related(160, 1), 0.15, 2)
+    points = holed(related(160, 4), 0.15, 1004)
     points = points[~np.isnan(points).all(axis=1)]
     nothing = np.full((2, 3), np.nan)  # rows without any value tell nothing
     told = mcar(frame(spark, np.vstack([points, nothing])), ["x0", "x1", "x2"])

@@ -23,7 +23,7 @@ def cases(n, seed):
     points[:, 1] -= 0.5 * (label == 2)
     points[:, 2] = points[:, 0] + 0.05 * rng.normal(size=n)
     points[:, 5] = 4.0
-    return points * [1, 10, 1, 1e-3, 1, 1] + [1e5, 0, 0, 0, 0, 0], label
+    return points * [1, 10, 1, 1e-3, 1, 1], label
 
 
 def told(model):
@@ -38,6 +38,8 @@ def test_scores_with_a_label_equal_scikit_learns(spark, tmp_path):
     np.testing.assert_allclose(told(anova)[0][:5], want[0], rtol=1e-6)
     np.testing.assert_allclose(told(anova)[1][:5], want[1], rtol=1e-6)
     assert np.isnan(told(anova)[0][5])  # no spread, nothing to say
+    far = Selector(inputCols=["x0"], method="anova").fit(frame(spark, points[:, :1] + 1e7, label=label))
+    assert told(far)[0][0] == pytest.approx(want[0][0], rel=1e-6)  # scikit-learn itself is 1 % off there
     assert anova.selected == [f"x{i}" for i in range(5) if want[1][i] <= 0.05]
 
     counts = np.random.default_rng(2).poisson(3, size=(300, 4)) + np.outer(label == 1, [2, 0, 0, 0])
@@ -49,7 +51,7 @@ def test_scores_with_a_label_equal_scikit_learns(spark, tmp_path):
     assert model.selected == [f"x{i}" for i in best] and model.selected[0] == "x0"
     vector = model.transform(frame(spark, counts)).select("id", vector_to_array("features").alias("v"))
     np.testing.assert_array_equal(matrix(vector.select("id", F.col("v")[0].alias("a"), F.col("v")[1].alias("b")), "a", "b"), counts[:, best])
-    with pytest.raises(ValueError, match="x1, x2 have values below 0|have values below 0"):
+    with pytest.raises(ValueError, match="have values below 0"):
         Selector(inputCols=names(points), method="chi2").fit(rows)
     with pytest.raises(ValueError, match="more than 100 classes"):
         Selector(inputCols=["x1"], labelCol="x0", method="anova").fit(rows)
@@ -101,7 +103,6 @@ def test_columns_are_judged_without_a_label(spark):
 
 def test_what_is_luck_does_not_come_back(spark):
     points, label = cases(240, 4)
-    points[:, 0] -= 1e5
     person = np.arange(240) // 2
     rows = frame(spark, points[:, [0, 1, 3, 4, 5]], label=(label > 0).astype(float), person_id=person)
     made = Selector(
