@@ -86,8 +86,8 @@ def test_imputation_that_knows_the_label_would_show(spark):
 
 @pytest.mark.long
 def test_permuted_labels_give_a_half_over_many_seeds(spark):
-    found = [auroc(people(spark, seed), prepared, 5) for seed in range(8)]
-    print(f"permuted labels, 8 seeds, 5 folds: AUROC {np.mean(found):.3f}, by seed {np.round(found, 3)}")
+    found = [auroc(people(spark, seed), prepared, 4) for seed in range(6)]
+    print(f"permuted labels, 6 seeds, 4 folds: AUROC {np.mean(found):.3f}, by seed {np.round(found, 3)}")
     assert abs(np.mean(found) - 0.5) <= 0.03
 
 

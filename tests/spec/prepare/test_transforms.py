@@ -18,6 +18,7 @@ from medlake.prepare import (
     LogTransformer,
     MinMaxScaler,
     OneHotEncoder,
+    OneHotEncoderModel,
     OrdinalEncoder,
     RobustScaler,
     StandardScaler,
@@ -102,7 +103,7 @@ def test_one_hot_equals_scikit_learns_with_rare_levels_as_other(spark, tmp_path)
     new = spark.createDataFrame([*enumerate(asked), (6, None)], "id bigint, ward string")
     encoder = OneHotEncoder(inputCols=["ward"], outputCols=["hot"], minShare=0.05)
     encoder.fit(seen).save(str(tmp_path / "model"))
-    model = type(encoder.fit(seen)).load(str(tmp_path / "model"))
+    model = OneHotEncoderModel.load(str(tmp_path / "model"))
     assert model.levels == {"ward": ["day", "er", "icu", "other", "missing"]}
     done = model.transform(new).select("id", vector_to_array("hot").alias("hot"))
     found = matrix(done.select("id", *[F.col("hot")[i].alias(f"h{i}") for i in range(5)]), *[f"h{i}" for i in range(5)])
