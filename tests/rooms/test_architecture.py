@@ -20,13 +20,14 @@ LIB = ROOT / "lib" / "medlake"
 
 ROOMS = (
     "sources", "privacy", "link", "clean", "gate", "imaging", "features",
-    "ml", "mining", "models", "evaluate", "explain", "report", "standards",
+    "ml", "mining", "prepare", "models", "evaluate", "explain", "report", "standards",
 )  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "grammar": {"grammar"},
     "doors": {"doors", "grammar", "medlake"},  # the package itself: its version
     **{room: {room, "grammar"} for room in ROOMS},
     "mining": {"mining", "ml", "grammar"},
+    "prepare": {"prepare", "ml", "grammar"},  # blocks of points, models that keep tables
     "evaluate": {"evaluate", "models", "grammar"},
     "explain": {"explain", "models", "grammar"},
     "steps": {"steps", "doors", "grammar", *ROOMS},
@@ -64,6 +65,18 @@ FITTING = {
     "ml/k_distance.py": ({"toArrow"}, "k distances of a bounded sample, one row per partition"),
     "ml/mixed.py": ({"first", "collect"}, "means, spreads and the shares of at most maxLevels levels"),
     "ml/choice.py": ({"localCheckpoint", "collect", "fit"}, "figures per k"),
+    "prepare/imputer.py": ({"first", "localCheckpoint"}, "one value per column, and a table of those of groups"),
+    "prepare/indicator.py": ({"first"}, "one count per column"),
+    "prepare/knn.py": ({"first", "localCheckpoint"}, "means, and the rows of the fit in blocks"),
+    "prepare/iterative.py": ({"first", "collect", "localCheckpoint"}, "sums of products, one row per partition"),
+    "prepare/mcar.py": ({"first", "toArrow"}, "sums of at most maxPatterns patterns"),
+    "prepare/fences.py": ({"first"}, "quantiles of each column"),
+    "prepare/isolation.py": ({"first", "fit", "toArrow"}, "a sample of at most 100,000 rows for scikit-learn's forest"),
+    "prepare/scalers.py": ({"first"}, "a few figures per column"),
+    "prepare/binner.py": ({"first"}, "the edges of each column"),
+    "prepare/encoders.py": ({"collect"}, "at most maxLevels levels per column"),
+    "prepare/class_sums.py": ({"toLocalIterator"}, "sums per class and column, one row per partition and class"),
+    "prepare/selector.py": ({"fit", "first", "localCheckpoint"}, "quantiles, MLlib's logistic regression and forest"),
     "models/fitting.py": ({"fit", "collect", "localCheckpoint"}, "classifiers: parameters and one count per fold"),
     "models/preparation.py": ({"first"}, "an Estimator's _fit: one mean and one spread per feature"),
 }
