@@ -19,13 +19,21 @@ STREET_WORD = (
 )
 STREET_END = (
     r"(?:stra(?:ß|ss)e|str\.|gasse|weg|platz|allee|gatan|gata|vägen|väg|gränd|katu|kuja|tie|polku|vej|gade|veien|vei"
-    r"|gaten|straat|laan|plein|kade|dijk|utca|ulica|ulice|cesta|vegur|braut|gata|stræti)"
+    r"|gaten|straat|laan|plein|kade|dijk|utca|ulica|ulice|cesta|vegur|braut|gata|stræti|terrasse|vegen|stien)"
 )
 STREET_START = (
     r"(?:Rua|Via|Viale|Corso|Piazza|Rue|Place|Chemin|Quai|Calle|C/|Avda\.?|Avenida|Av\.|Plaza|Paseo|Carretera|Camino|Ctra"
     r"\.?|Praça|Travessa|Estrada|Largo|Ul\.|ul\.|Al\.|Os\.|Rruga|Boulevard|Route|Impasse)"
 )
+# What else an address in the US may end with (USPS, Publication 28, appendix C1); words of medicine among them: only behind "and"
+STREET_MORE = (
+    r"(?:Pass|Union|Forges?|Flats?|Point|Springs?|Greens|Bend|Bluff|Branch|Bridge|Brook|Canyon|Corner|Cove|Creek|Crest|Dale|Estates?"
+    r"|Falls|Ferry|Fields?|Ford|Forest|Fork|Glen|Harbor|Haven|Heights|Hollow|Island|Isle|Junction|Knoll|Lake|Landing|Loop|Manor|Meadows?"
+    r"|Mills?|Mission|Mount|Mountain|Orchard|Path|Pike|Pine|Port|Ranch|Ridge|River|Run|Shores?|Spur|Station|Stream|Summit|Trace|Track"
+    r"|Turnpike|Valley|View|Village|Ville|Vista|Walks|Well)"
+)
 FLAT = r"(?:Apt|Apartment|Suite|Ste|Unit|Room|Flat|Floor|Box|PSC|P\.?\s?O\.? Box)\.?\s?#?\s?\d+[A-Za-z]?"
+NO_DOSE = r"(?!\d)(?![.,]\d|\s?(?:%|mg|mcg|µg|ug|g|kg|ml|mL|cc|units?|IU|mmHg|mmol|bpm|times|days?|weeks?|months?|years?|hours?)\b)"
 PHONE_WORDS = re.compile(r"(?i)(?:phone|tel|call|fax|mobile|cell|desk|reach|number|contact|pager|text|messages?|at|to|:)\W*$")
 PATTERNS: tuple[tuple[str, str, str], ...] = (
     (CONTACT, "email", r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
@@ -53,10 +61,14 @@ ADDRESSES = (
     (ADDRESS, "street", rf"(?:\b\d{{1,6}}[A-Za-z]?,?\s+)?\b(?:{CAP}\s+){{1,4}}{STREET_WORD}\b\.?|\b\d{{1,6}}\s+(?:{CAP}\s+){{0,3}}{STREET_WORD}\b"),
     (ADDRESS, "street_end", rf"(?:\b\d{{1,6}}\s+)?\b(?:{CAP}\s+){{0,3}}(?:{CAP}\s+)?[^\W\d_]*{STREET_END}\b(?:\s+\d{{1,5}}[A-Za-z]?)"),
     (ADDRESS, "street_start", rf"(?:\b\d{{1,6}},?\s+)?(?<!\w){STREET_START}\s+(?:(?:de|da|do|dos|das|del|della|di|la|el|los|las|du|des|l'|d')\s*)*(?:[^\W\d_]+[\s,]*){{1,4}}(?:\d{{1,5}}[A-Za-z]?\b)?"),
+    (ADDRESS, "french", r"(?:\b\d{1,6},?\s+){1,2}(?i:rue|avenue|boulevard|chemin|quai|impasse|allée|cours|place|route|square)\s+(?:(?:de|du|des|de la|à|aux?)\s+|[dl]['’])*(?:[^\W\d_]+[\s-]?){1,3}"),
+    (ADDRESS, "corner", rf"\b(?:(?i:the)\s+)?(?i:corner|intersection) of\s+(?:[^\s,;?!]+\s+){{1,5}}?(?:and|&)\s+(?:\d{{1,6}}\s+)?(?:[^\W\d_]+\s+)?(?:{CAP}\s*){{1,3}}(?:\d{{1,5}}\b)?"),
+    (ADDRESS, "crossing", rf"\b(?:{CAP}\s+){{1,2}}and\s+(?:\d{{1,6}}\s+)?(?:{CAP}\s+){{1,3}}(?:{STREET_MORE}|{STREET_WORD}|\d{{1,5}}{NO_DOSE})\b"),
     (ADDRESS, "told", rf"(?:(?i:\baddress(?:\W+is|:)?|\b(?:lives?|living|resides?|located|is|stay(?:s|ing)?|are) (?:at|on|in)|\b(?:at|on|to|of))\s+)(?P<it>(?:\d{{1,6}}[A-Za-z]?,?\s+)+(?:{CAP}\s*){{1,5}}(?:\d{{1,5}}\b)?|(?:{CAP}\s+){{1,4}}\d{{1,5}}\b)"),
     (ADDRESS, "line", rf"(?m:^)\W*(?P<it>(?:\d{{1,6}}\s+)?(?:{CAP}\s+){{1,4}}\d{{1,5}})(?=[ ]?(?:,|$|\n))"),
     (ADDRESS, "hungarian", rf"(?:\b\d{{1,6}}\s+)?(?:{CAP}\s+){{1,3}}(?:u|út|tér|krt)\.\s*\d{{1,5}}"),
     (ADDRESS, "numbered", rf"\b\d{{1,6}}\s+(?:{CAP}\s+){{1,4}}\d{{1,5}}\b"),
+    (ADDRESS, "quay", rf"\b\d{{1,6}}\s+(?:{CAP}\s+){{1,3}}(?:[^\W\d_]{{2,12}}\.?\s+){{1,2}}\d{{1,4}}\b{NO_DOSE}"),
 )  # fmt: skip
 CONTEXTS = (
     rf"\b(?:(?:M(?:r|rs|s|iss|x)|mr|mrs|ms|Dr|Prof|Sir|Madam|Nurse|Rev|Fr|Sr)\b\.?\s+)(?P<it>[^\W\d_]{{2,}}(?:[ ]{CAP}){{0,3}})",
@@ -70,7 +82,8 @@ DATES_BY_CONTEXT = (
 PHONE = re.compile(r"(?<![\w.,/])(?:\+|00)?\(?\d(?:[\d]|[ ().\-/](?=[\d( )])){5,20}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w/])")
 LONG_NUMBER = re.compile(r"\b(?=[A-Za-z]{0,3}\d{6,})[A-Za-z]{0,3}\d{6,}\b")
 TOKEN = re.compile(r"[^\W\d_]+(?:['’\-](?![sS]\b)[^\W\d_]+)*")
-TAIL = re.compile(rf"(?:[ \t]*[,\n][ \t\n,]*|[ \t]+)(?:{FLAT}|[^\W\d_]{{2,12}}\s+\d{{4,6}}\b|{CAP}|[A-Z]{{2}}|\d{{2,6}}(?:[ -]\d{{2,4}})?(?![\d.]*\s?(?:mg|ml))|(?:de|of|la|am|an|der|upon|O')(?=\s))")
+CODE = re.compile(rf"\s+(?:\d{{4,6}}|\d{{3}} \d{{2}})\b{NO_DOSE}")
+TAIL = re.compile(rf"(?:[ \t]*[,\n][ \t\n,>?*|]*|[ \t]+)(?:{FLAT}|[^\W\d_]{{2,12}}\s+\d{{4,6}}\b|{CAP}|\({CAP}\)|[A-Z]{{2}}|\d{{2,6}}(?:[ -]\d{{2,4}})?(?![\d.]*\s?(?:mg|ml))|(?:de|of|la|am|an|der|upon|O')(?=\s))")
 HEAD = re.compile(rf"(?:\b\d{{1,6}}[A-Za-z]?,?\s+){{0,2}}(?:{CAP}\s+){{1,4}}(?:\d{{1,5}}[A-Za-z]?)?[,\s]*\Z")
 STREET_WORDS = frozenset(STREET_WORD.lower()[3:-1].split("|"))
 PREPOSITIONS = re.compile(r"(?i)\b(?:in|from|to|near|at|of|via|through|visited|southern|northern|eastern|western)\s+$")

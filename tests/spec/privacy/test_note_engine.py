@@ -66,18 +66,27 @@ def score(documents: list[dict[str, object]]) -> dict[str, tuple[int, float, int
     }  # fmt: skip
 
 
-# Recall and precision that are reached on the annotated sample set; the aim is 0.95 and 0.90 in each class.
-REACHED = {"address": (0.88, 0.95), "contact": (0.95, 0.98), "date": (0.98, 0.93), "id": (0.98, 0.98), "name": (0.95, 0.85)}
-
-
 def test_the_annotated_sample_set() -> None:
+    """In each class, over all texts and over the half that no rule was made from: recall and precision of words."""
     path = shared_samples("presidio-synth") / "presidio-synth" / "synth_dataset_v2.json"
     documents = json.loads(path.read_text(encoding="utf-8"))
-    told = score(documents)
-    for name, (n_gold, recall, n_replaced, precision) in told.items():
-        print(f"{name:8} {n_gold:6,} words, recall {recall:.3f} | {n_replaced:6,} replaced, precision {precision:.3f}")
-    below = {c: t for c, t in told.items() if t[1] < REACHED[c][0] or t[3] < REACHED[c][1]}
-    assert not below
+    for part, texts in (("all texts", documents), ("the half not looked at", documents[1::2])):
+        told = score(texts)
+        print(f"\n{part}: {len(texts):,}")
+        for name, (n_gold, recall, n_replaced, precision) in told.items():
+            print(f"{name:8} {n_gold:6,} words, recall {recall:.3f} | {n_replaced:6,} replaced, precision {precision:.3f}")
+        assert not {c: t for c, t in told.items() if t[1] < 0.95 or t[3] < 0.90}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Give Ondansetron and Aspirin 4 mg at once.", "Sodium and Potassium 4 were normal.", "Walked 20 Minutes daily for 30 days.",
+        "Pain in the corner of the mouth and lips.", "At 3 Tesla the lesion in the right kidney measures 14 x 12 mm.",
+    ],
+)  # fmt: skip
+def test_what_looks_like_an_address_and_is_none(text: str) -> None:
+    assert [span for span in find(text, known=lexicon()) if span.kind == "address"] == []
 
 
 def identities(n: int) -> list[dict[str, str]]:
