@@ -44,8 +44,12 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     (ID, "iban", r"(?i)\b[a-z]{2}\d{2}[a-z]{0,4}\d{10,26}\b"),
     (ID, "ssn", r"\b\d{3}-\d{2}-\d{4}\b"),
     (ID, "card", r"\b(?:\d{4}[ -]){3}\d{3,4}\b|\b\d{12,19}\b"),
+    (ID, "file", r"(?i)\b[\w-]*\d[\w-]*\.(?:jpe?g|png|tiff?|gif|bmp|heic|dcm|pdf|docx?|wav|mp[34])\b"),
+    (ID, "vehicle", r"\b(?=[A-HJ-NPR-Z0-9]*\d)(?=[A-HJ-NPR-Z0-9]*[A-Z])[A-HJ-NPR-Z0-9]{17}\b"),
+    (ID, "template", r"(?i)\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{16,}\b"),
     (ID, "named", r"(?i)\b(?:mrn|medical record(?: number| no\.?)?|record no\.?|patient (?:id|number)|account(?: number)?|licen[cs]e"
-     r"(?: number)?|policy(?: number)?|member id|passport(?: number)?|case(?: number)?|accession(?: number)?)\s*(?:is|[:#]|no\.?)?"
+     r"(?: number)?|policy(?: number)?|member id|passport(?: number)?|case(?: number)?|accession(?: number)?|(?:health plan|serial|study|trial"
+     r"|device|certificate|plate)(?: (?:number|no\.?|id|code))?)\s*(?:is|[:#]|no\.?)?"
      r"\s*[:#]?\s*(?P<it>(?=[\w-]*\d[\w-]*\d)[A-Za-z0-9][\w-]{3,})"),
     (DATE, "iso", r"\b(?:18|19|20)\d{2}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?\b"),
     (DATE, "numeric", r"(?<![\d./-])\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})(?![\d/-])"),
