@@ -87,10 +87,17 @@ def audit(
     conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
     profile: ProfileOption = "local", dry_run: DryOption = False,
     reconcile: Annotated[bool, typer.Option("--reconcile", help="Only print what came in and where it is.")] = False,
+    verify_chain: Annotated[
+        bool, typer.Option("--verify-chain", help="Only check the log of who read the restricted zone.")
+    ] = False,
     form: FormOption = "table",
 ) -> None:  # fmt: skip
     """Check that the counts add up and that no identifier left the restricted zone."""
-    if reconcile:
+    if verify_chain:
+        from medlake.steps.chain import verify
+
+        typer.echo(verify(Options(conf, lake)))
+    elif reconcile:
         from medlake.steps.reconcile import reconcile as told
 
         told(Options(conf, lake), form)

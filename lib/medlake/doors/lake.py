@@ -15,6 +15,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
+from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
 from medlake.grammar.contract import Promise, conform, promise
 from medlake.grammar.errors import ContractError
@@ -53,10 +54,13 @@ class Activity:
 
 
 class Lake:
-    """One lake on a file system that every Spark process reaches."""
+    """One lake on a file system that every Spark process reaches.
 
-    def __init__(self, spark: SparkSession, root: Path) -> None:
-        self.spark, self.root = spark, root
+    `access`: where each reading of the restricted zone is written down before it happens.
+    """
+
+    def __init__(self, spark: SparkSession, root: Path, access: AccessLog | None = None) -> None:
+        self.spark, self.root, self.access = spark, root, access
         self.activity = Activity()
         self._book = CommitBook(root)
         self._lock = threading.Lock()
@@ -83,6 +87,7 @@ class Lake:
             return self.spark.createDataFrame([], promise(name).schema)
         with self._lock:
             self.activity.read.setdefault(name, version)
+        self._tell(name, version)
         return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
 
     def changes(self, name: str, since: int | None) -> DataFrame:
@@ -92,9 +97,14 @@ class Lake:
             return self.spark.createDataFrame([], to.schema)
         if since is None:
             return self.read(name)
+        self._tell(name, now)
         reader = self.spark.read.format("delta").option("readChangeFeed", "true")
         told = reader.option("startingVersion", since + 1).option("endingVersion", now).load(self.path(name))
         return conform(told.select(*to.columns), to)
+
+    def _tell(self, name: str, version: int) -> None:
+        if self.access is not None and name.partition(".")[0] in RESTRICTED:
+            self.access.read(name, version)
 
     def append(self, name: str, rows: DataFrame, *, txn: tuple[str, int]) -> None:
         """Add rows once: a second call with the same `txn` (application, number) changes nothing."""

@@ -11,6 +11,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from medlake.doors.commits import CommitBook
+from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import QualityGateError
@@ -29,10 +31,15 @@ def run(ctx: Context) -> Counts:
     Raises:
         QualityGateError: counts do not add up, an identifier was found, or a planted one was not.
     """
-    faults = _counts(ctx) + _leaks(ctx)
+    faults = _counts(ctx) + _leaks(ctx) + chain_faults(ctx.lake)
     if faults:
         raise QualityGateError("The audit found:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return Counts()
+
+
+def chain_faults(lake: Lake) -> list[str]:
+    """What is wrong with the access log."""
+    return lake.access.faults(CommitBook(lake.root).access()) if lake.access is not None else []
 
 
 def _counts(ctx: Context) -> list[str]:

@@ -13,6 +13,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from medlake.doors import session
+from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts, Lease, Ledger, Night, now
@@ -122,7 +123,7 @@ class Runner:
             for said in CommitBook(self.settings.lake).check():
                 self.progress.say(f"Took away a commit that was never finished: {said}")
             spark = session.start("medlake", self.conf.spark(self.settings.profile))
-            lake = Lake(spark, self.settings.lake)
+            lake = Lake(spark, self.settings.lake, AccessLog(self.settings.lake, lambda: key))
             digest = conf_digest(self.conf, self.settings)
             ledger = Ledger(lake, [p.step for p in self.plans], digest, self.settings.seed)
             if left and "step" in left:
@@ -189,6 +190,8 @@ class Runner:
         self, ctx: Context, ledger: Ledger, plan: Plan, attempt: int, started: datetime, *, forced: bool
     ) -> int:
         ctx.lake.take_activity()
+        if ctx.lake.access is not None:
+            ctx.lake.access.begin(f"{plan.step}, night {ctx.night.number}")
         ctx.faults.clear()
         ctx.refusals.clear()
         may_skip = not forced and plan.step not in ("ingest", "report", "audit")
@@ -199,6 +202,7 @@ class Runner:
             return 0
         counts = STEPS[plan.step]()(ctx).checked(plan.step)
         self._write_refusals(ctx)
+        self._write_access(ctx)
         code = InputRefusedError.exit_code if ctx.faults else 0
         status = "refused" if ctx.faults else "done"
         # a part of a step stands for itself: the next night must not take it for the whole
@@ -221,6 +225,13 @@ class Runner:
         if rows:
             frame = ctx.spark.createDataFrame(rows, promise("ops.source_fault").schema)
             ctx.lake.merge("ops.source_fault", frame, keep=True)
+
+    @staticmethod
+    def _write_access(ctx: Context) -> None:
+        """Note in the commit book how far the access log has come."""
+        head = ctx.lake.access.head() if ctx.lake.access is not None else None
+        if head is not None:
+            CommitBook(ctx.lake.root).note_access(head)
 
     def _dry_run(self) -> int:
         for plan in self.plans:
