@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from medlake.commands.options import ConfOption, DryOption, FormOption, LakeOption, LandingOption, ProfileOption
+from medlake.commands.privacy import add_to
 from medlake.grammar.errors import EXIT_CODES, MedlakeError
 from medlake.steps.runner import Options, Runner
 
@@ -21,20 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-ConfOption = Annotated[
-    Path | None, typer.Option("--conf", help="Your own choices and sources, laid over the project's.")
-]
-LakeOption = Annotated[Path | None, typer.Option("--lake", help="Folder of the lake.")]
-LandingOption = Annotated[
-    Path | None, typer.Option("--landing", help="Folder with one sub-folder per source.")
-]
-ProfileOption = Annotated[
-    Literal["local", "cluster"], typer.Option("--profile", help="Which Spark settings hold.")
-]
-FormOption = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print it.")]
-DryOption = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
-
 
 @app.command()
 def night(
@@ -96,7 +84,7 @@ def audit(
     if verify_chain:
         from medlake.steps.chain import verify
 
-        typer.echo(verify(Options(conf, lake)))
+        typer.echo(verify(conf, lake))
     elif reconcile:
         from medlake.steps.reconcile import reconcile as told
 
@@ -231,13 +219,23 @@ def describe(table: Annotated[str, typer.Argument(help="layer.table")]) -> None:
 
 
 @app.command()
-def key(conf: ConfOption = None) -> None:
-    """Make the secret key of all pseudonyms (mode 0600), once."""
+def key(
+    conf: ConfOption = None, lake: LakeOption = None, profile: ProfileOption = "local",
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="A new key, and everything in the lake made anew with it.")
+    ] = False,
+) -> None:  # fmt: skip
+    """Make the secret key of all pseudonyms (mode 0600), once; or a new one for a lake that has one."""
     from medlake.doors.settings import Conf, load, write_key
 
+    if rotate:
+        raise typer.Exit(Runner(Options(conf, lake, None, profile)).rotate())
     path = load(Conf(conf), "local").key_file
     write_key(path)
     typer.echo(f"Wrote {path}. Keep a copy somewhere safe, away from the lake.")
+
+
+add_to(app)
 
 
 def main() -> None:

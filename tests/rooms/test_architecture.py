@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": {"evaluate", "models", "grammar"},
     "explain": {"explain", "models", "grammar"},
     "steps": {"steps", "doors", "grammar", *ROOMS},
-    "cli": {"steps", "doors", "grammar"},
+    "commands": {"commands", "steps", "doors", "grammar"},
+    "cli": {"commands", "steps", "doors", "grammar"},
     "__main__": {"cli"},
     "medlake": set(),
     "submit": {"cli"},
@@ -61,6 +62,7 @@ FITTING = {
     "ml/k_distance.py": ({"toArrow"}, "k distances of a bounded sample, one row per partition"),
     "ml/mixed.py": ({"first", "collect"}, "means, spreads and the shares of at most maxLevels levels"),
     "ml/choice.py": ({"localCheckpoint", "collect", "fit"}, "figures per k"),
+    "privacy/synthetic.py": ({"collect"}, "made-up rows: bounded counts of values and of pairs of values"),
     "models/fitting.py": ({"fit", "collect", "localCheckpoint"}, "classifiers: parameters and one count per fold"),
     "models/preparation.py": ({"first"}, "an Estimator's _fit: one mean and one spread per feature"),
 }

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from medlake.grammar.errors import ConfigError
 
 FIRST = "0" * 64  # what the first line follows
+SEALED = "sealed "  # how the reason of a line begins that tells of an ended chain
 TAIL_BYTES = 65_536  # a line is far shorter
 _APPENDING = threading.Lock()
 
@@ -62,6 +63,19 @@ class AccessLog:
             os.fsync(file.fileno())
             self._write_head({"n": said["n"], "hash": said["hash"]})
 
+    def seal(self, key: Callable[[], bytes]) -> None:
+        """End this chain and begin one with another key; its first line knows the ended one by digest."""
+        if not self.path.is_file():
+            return
+        digest = sha256(self.path.read_bytes()).hexdigest()
+        number = sum(1 for _ in self.path.parent.glob("access-*.jsonl")) + 1
+        ended = self.path.with_name(f"access-{number:04d}.jsonl")
+        self.path.replace(ended)
+        self.head_path.unlink(missing_ok=True)
+        self._key = key
+        self._seen.clear()
+        self.note(ended.name, why=f"{SEALED}{digest}")
+
     def head(self) -> dict[str, Any] | None:
         """How far the chain reached when it was last added to: n and hash; None before the first line."""
         if not self.head_path.is_file():
@@ -90,12 +104,22 @@ class AccessLog:
                 said.append(f"line {n} of the access log is not as it was written, or not where")
                 return said
             previous = line["hash"]
+            if not self._is_there(line):
+                said.append(f"{line['what']}, the access log of an earlier key, is not as it was written")
             if wanted.pop(n, {previous}) != {previous}:
                 said.append(f"line {n} of the access log is another one than was written")
         said += [f"the access log ends at line {n}; it reached line {max(wanted)}"] if wanted else []
         if head is None and n:
             said.append("the note of how far the access log reached is gone")
         return said
+
+    def _is_there(self, line: dict[str, Any]) -> bool:
+        """Of a line that tells of an ended chain, whether that is as it was."""
+        why = str(line.get("why"))
+        if not why.startswith(SEALED):
+            return True
+        ended = self.path.with_name(str(line["what"]))
+        return ended.is_file() and sha256(ended.read_bytes()).hexdigest() == why.removeprefix(SEALED)
 
     def _holds(self, line: dict[str, Any]) -> bool:
         rest = {k: v for k, v in line.items() if k != "hash"}

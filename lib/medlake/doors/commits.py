@@ -46,6 +46,13 @@ class CommitBook:
         """How far the access log reached at times: n and hash."""
         return [{"n": said["access"], "hash": said["hash"]} for said in map(json.loads, self._access())]
 
+    def end_access(self) -> None:
+        """Forget how far an access log reached that was ended."""
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        gone = set(self._access())
+        with _APPENDING:
+            self._write([line for line in text.splitlines() if line not in gone])
+
     def _access(self) -> list[str]:
         text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
         return [line for line in text.splitlines() if line.startswith('{"access": ') and line.endswith('"}')]
@@ -117,8 +124,11 @@ class CommitBook:
             for v in sorted(noted)[-KEPT:]
         ]
         lines += self._access()[-KEPT:]
+        self._write(lines)
+
+    def _write(self, lines: list[str]) -> None:
         scratch = self.path.with_suffix(".new")
-        scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        scratch.write_text("\n".join([*lines, ""]), encoding="utf-8")
         scratch.replace(self.path)
 
 

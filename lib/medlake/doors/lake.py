@@ -135,6 +135,31 @@ class Lake:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
         return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope, within), rows=n_rows)
 
+    def remove(self, name: str, keys: DataFrame) -> int:
+        """Delete the rows with these keys (the promise's key columns); returns how many.
+
+        No value of theirs enters the history of the table: the keys come as rows, not as words of a condition.
+        """
+        if self.version(name) is None:
+            return 0
+        to = promise(name)
+        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
+        gone = table.join(keys.select(*to.key).distinct(), on=list(to.key), how="left_semi").localCheckpoint()
+        n = gone.count()
+        if n:
+            on = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in to.key)
+            target = DeltaTable.forPath(self.spark, self.path(name)).alias("t")
+            target.merge(gone.select(*to.key).alias("s"), on).whenMatchedDelete().execute()
+            self._wrote(name, Changes(deleted=n))
+        self._leaves(name)
+        return n
+
+    def noted(self, name: str) -> None:
+        """Note a commit that changed no row."""
+        version = self.version(name)
+        assert version is not None
+        self._book.note(Path(self.path(name)), version)
+
     def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
         _writer(name, fresh, "errorifexists").save(self.path(name))
         self._wrote(name, changes)

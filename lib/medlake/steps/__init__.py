@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "ingest", "link", "build", "features", "cluster", "associate",
-    "train", "score", "evaluate", "report", "audit", "export", "view", "retry",
+    "train", "score", "evaluate", "report", "audit", "export", "view", "retry", "forget", "purge", "rekey",
+    "risk", "counts", "synthesise",
 )  # fmt: skip
 
 

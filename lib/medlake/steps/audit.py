@@ -11,14 +11,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from medlake.doors.commits import CommitBook
-from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts
 from medlake.grammar.contract import promise
 from medlake.grammar.errors import QualityGateError
 from medlake.privacy.leak_scan import hits, identifiers
 from medlake.sources.manifest import UNCLAIMED
 from medlake.sources.reading import walk
+from medlake.steps.chain import chain_faults
 from medlake.steps.context import Context
 from medlake.steps.sources import in_bronze
 
@@ -35,11 +34,6 @@ def run(ctx: Context) -> Counts:
     if faults:
         raise QualityGateError("The audit found:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return Counts()
-
-
-def chain_faults(lake: Lake) -> list[str]:
-    """What is wrong with the access log."""
-    return lake.access.faults(CommitBook(lake.root).access()) if lake.access is not None else []
 
 
 def _counts(ctx: Context) -> list[str]:

@@ -1,21 +1,28 @@
-"""`medlake audit --verify-chain`: whether anybody altered the log of who read the restricted zone. Needs no Spark."""
+"""Whether anybody altered the log of who read the restricted zone: a part of the audit, and `medlake audit --verify-chain`."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
+from medlake.doors.lake import Lake
 from medlake.doors.settings import Conf, load, read_key
 from medlake.grammar.errors import QualityGateError
-from medlake.steps.runner import Options
 
 
-def verify(options: Options) -> str:
-    """One sentence, once the chain holds.
+def chain_faults(lake: Lake) -> list[str]:
+    """What is wrong with the access log."""
+    return lake.access.faults(CommitBook(lake.root).access()) if lake.access is not None else []
+
+
+def verify(conf: Path | None, lake: Path | None) -> str:
+    """One sentence, once the chain holds; needs no Spark.
 
     Raises:
         QualityGateError: lines were altered, removed, added or moved.
     """
-    settings = load(Conf(options.conf), options.profile, lake=options.lake)
+    settings = load(Conf(conf), "local", lake=lake)
     log = AccessLog(settings.lake, lambda: read_key(settings.key_file))
     faults = log.faults(CommitBook(settings.lake).access())
     if faults:

@@ -14,8 +14,8 @@ from tests.tables import rows
 from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
 from medlake.doors.lake import Lake
+from medlake.doors.settings import read_key, retired_keys, rotate_key, write_key
 from medlake.steps.chain import verify
-from medlake.steps.runner import Options
 
 KEY, OTHER = bytes(range(32)), bytes(32)
 TABLES = ("vault.identity", "bronze.csv_record", "quarantine.record")
@@ -93,6 +93,29 @@ def test_a_cut_end_is_found_even_with_an_old_head_put_back(tmp_path: Path) -> No
     assert log(tmp_path).faults(CommitBook(tmp_path).access()) == ["the access log ends at line 2; it reached line 4"]
 
 
+def test_a_chain_ends_with_its_key_and_is_known_to_the_next_one(tmp_path: Path) -> None:
+    ended = log(tmp_path)
+    ended.note("vault.identity", version=1)
+    ended.seal(lambda: OTHER)
+    ended.note("vault.identity", version=2)
+    assert log(tmp_path, OTHER).faults() == []
+    old = tmp_path / "restricted" / "access-0001.jsonl"
+    old.write_bytes(old.read_bytes().replace(b'"version": 1', b'"version": 7'))
+    assert log(tmp_path, OTHER).faults() == ["access-0001.jsonl, the access log of an earlier key, is not as it was written"]
+
+
+def test_a_rotated_key_file_remembers_the_retired_ones(tmp_path: Path) -> None:
+    write_key(tmp_path / "key")
+    first = read_key(tmp_path / "key")
+    rotate_key(tmp_path / "key")
+    second = read_key(tmp_path / "key")
+    rotate_key(tmp_path / "key")
+    assert retired_keys(tmp_path / "key") == (second, first)
+    assert len({first, second, read_key(tmp_path / "key")}) == 3
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == ["key"]
+
+
 def test_what_a_kill_tore_off_is_cut_away_and_the_chain_goes_on(tmp_path: Path) -> None:
     log(tmp_path).note("vault.identity", version=1)
     with log(tmp_path).path.open("ab") as out:
@@ -122,4 +145,4 @@ def test_each_reading_of_the_restricted_zone_is_one_line_for_each_purpose(spark:
     key_file.write_text(KEY.hex())
     key_file.chmod(0o600)
     monkeypatch.setenv("MEDLAKE_KEY_FILE", str(key_file))
-    assert verify(Options(lake=tmp_path)).startswith("The access log holds: 2 lines")
+    assert verify(None, tmp_path).startswith("The access log holds: 2 lines")
