@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 def forget(
     source: Annotated[str | None, typer.Option("--source", help="The source whose key it is.")] = None,
     key_file: Annotated[
-        Path | None, typer.Option("--key-file", help="File with the person's key as the source writes it; - is standard input.")
+        Path | None, typer.Option("--key-file", help="File with the key as the source writes it; - is standard input.")
     ] = None,
     person_id: Annotated[int | None, typer.Option("--person-id", help="Or the person's id in the open zone.")] = None,
     conf: ConfOption = None, lake: LakeOption = None, profile: ProfileOption = "local",
@@ -37,10 +37,10 @@ def forget(
 
 def risk(
     table: TableArgument,
-    quasi: Annotated[str, typer.Option("--quasi", help="Quasi-identifiers: what somebody may know of a person, by commas.")],
-    sensitive: Annotated[str | None, typer.Option("--sensitive", help="Columns that must not be guessed from them.")] = None,
+    quasi: Annotated[str, typer.Option("--quasi", help="What somebody may know of a person: columns, by commas.")],
+    sensitive: Annotated[str | None, typer.Option("--sensitive", help="Columns not to be guessed from them.")] = None,
     also: Annotated[str | None, typer.Option("--also", help="Further columns of the release.")] = None,
-    k: Annotated[int | None, typer.Option("--k", min=2, help="Generalise and leave out until so many rows agree.")] = None,
+    k: Annotated[int | None, typer.Option("--k", min=2, help="Generalise until so many rows agree.")] = None,
     l: Annotated[int, typer.Option("--l", min=1, help="… and have so many distinct sensitive values.")] = 1,  # noqa: E741
     max_suppressed: Annotated[
         float | None, typer.Option("--max-suppressed", min=0, max=1, help="Share of rows that may be left out.")
@@ -48,7 +48,7 @@ def risk(
     to: ToOption = None,
     conf: ConfOption = None, lake: LakeOption = None, profile: ProfileOption = "local",
 ) -> None:  # fmt: skip
-    """k-anonymity, l-diversity and t-closeness of a table; with --k the least that must be given up, with --to written."""
+    """k-anonymity, l-diversity, t-closeness of a table; with --k the least that must be given up, with --to written."""
     from medlake.doors.outbox import free_folder
 
     said = {"quasi": quasi, "sensitive": sensitive, "also": also, "k": k, "l": l, "max_suppressed": max_suppressed}
@@ -62,7 +62,7 @@ def risk(
 def counts(
     table: TableArgument,
     by: Annotated[str, typer.Option("--by", help="Columns that make the groups, by commas.")],
-    epsilon: Annotated[float, typer.Option("--epsilon", min=0.001, max=20, help="What it may cost of the privacy budget.")],
+    epsilon: Annotated[float, typer.Option("--epsilon", min=0.001, max=20, help="What it may cost of the budget.")],
     delta: Annotated[float, typer.Option("--delta", help="Chance by which a rare group shows.")] = 1e-6,
     groups: Annotated[int, typer.Option("--groups", min=1, help="A person counts in so many groups at most.")] = 1,
     form: FormOption = "table",

@@ -1,8 +1,8 @@
 """The access log: who read what of the restricted zone, why, which version, when; a chain of keyed hashes.
 
-One line of JSON per table and step in LAKE/restricted/access.jsonl. Each line's hash covers the line before, and needs the
-key: whoever alters, removes, adds or moves a line without it is found out. How far the chain reached stands beside the lake
-and in the ledger, so that a cut end is found as well.
+One line of JSON per table and step in LAKE/restricted/access.jsonl. Each line's hash covers the line before, and needs
+the key: whoever alters, removes, adds or moves a line without it is found out. How far the chain reached stands beside
+it (LAKE/access.head) and in the commit book, so that a cut end is found as well.
 """
 
 from __future__ import annotations
@@ -87,12 +87,11 @@ class AccessLog:
         return said if isinstance(said, dict) else {"n": -1, "hash": ""}
 
     def faults(self, known: Iterable[Mapping[str, Any]] = ()) -> list[str]:
-        """What is wrong with the chain, one sentence each. `known`: heads (n, hash) that the ledger remembers."""
+        """What is wrong with the chain, one sentence each. `known`: heads (n, hash) that the book remembers."""
         wanted: dict[int, set[str]] = {}
-        for head in known:
-            wanted.setdefault(int(head["n"]), set()).add(str(head["hash"]))
-        head = self.head()
-        said, n = [], 0
+        for known_head in known:
+            wanted.setdefault(int(known_head["n"]), set()).add(str(known_head["hash"]))
+        said, n, head = list[str](), 0, self.head()
         if head is not None:
             if not hmac.compare_digest(str(head.get("seal")), self._hash({k: head.get(k) for k in ("n", "hash")})):
                 said.append("the note of how far the access log reached is not as it was written")
@@ -141,8 +140,8 @@ class AccessLog:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as fault:
             raise ConfigError(
-                f"The access log restricted/{self.path.name} cannot be written ({type(fault).__name__}): nothing of the "
-                "restricted zone is read without it. Run this as the account that owns the restricted zone."
+                f"The access log restricted/{self.path.name} cannot be written ({type(fault).__name__}): nothing of "
+                "the restricted zone is read without it. Run this as the account that owns the restricted zone."
             ) from fault
         with _APPENDING, os.fdopen(handle, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -44,14 +44,14 @@ def purge(lake: Lake, name: str) -> int:
 @contextmanager
 def _set(lake: Lake, choices: Mapping[str, str]) -> Iterator[None]:
     """Settings of the session for a while."""
-    was = {name: lake.spark.conf.get(name, None) for name in choices}
+    was: dict[str, str | None] = {name: lake.spark.conf.get(name, None) for name in choices}
     try:
         for name, value in choices.items():
             lake.spark.conf.set(name, value)
         yield
     finally:
-        for name, value in was.items():
-            lake.spark.conf.unset(name) if value is None else lake.spark.conf.set(name, value)
+        for name, old in was.items():
+            lake.spark.conf.unset(name) if old is None else lake.spark.conf.set(name, old)
 
 
 def _alter(lake: Lake, name: str, what: str) -> None:

@@ -17,15 +17,15 @@ N = "_n"  # rows of a combination
 
 
 def combinations(release: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """The distinct combinations of the columns with the number of their rows (`_n`): all that is needed of a release."""
+    """The distinct combinations of the columns with the number of their rows (`_n`)."""
     return release.groupBy(*columns).agg(F.count(F.lit(1)).alias(N))
 
 
 def risk(told: DataFrame, quasi: Sequence[str], sensitive: Sequence[str] = ()) -> DataFrame:
     """One row (n_rows, n_classes, n_unique, k, mean_risk, l, t) from `combinations` of quasi and sensitive columns.
 
-    mean_risk: the mean over rows of 1 / rows of their class. l and t: the worst over the sensitive columns; null without
-    one. A null counts as a value.
+    mean_risk: the mean over rows of 1 / rows of their class. l and t: the worst over the sensitive columns; null
+    without one. A null counts as a value.
     """
     classes = told.groupBy(*quasi).agg(F.sum(N).alias("n"))
     whole = classes.agg(
@@ -38,7 +38,15 @@ def risk(told: DataFrame, quasi: Sequence[str], sensitive: Sequence[str] = ()) -
         whole = whole.crossJoin(_of_sensitive(told, quasi, column).toDF(f"l_{column}", f"t_{column}"))
     least = F.least(*[F.col(f"l_{c}") for c in sensitive], F.lit(None)) if sensitive else none
     worst = F.greatest(*[F.col(f"t_{c}") for c in sensitive], F.lit(None)) if sensitive else none
-    return whole.select("n_rows", "n_classes", "n_unique", "k", "mean_risk", least.cast("bigint").alias("l"), worst.cast("double").alias("t"))
+    return whole.select(
+        "n_rows",
+        "n_classes",
+        "n_unique",
+        "k",
+        "mean_risk",
+        least.cast("bigint").alias("l"),
+        worst.cast("double").alias("t"),
+    )
 
 
 def _of_sensitive(told: DataFrame, quasi: Sequence[str], column: str) -> DataFrame:
@@ -84,11 +92,15 @@ def _same(left: DataFrame, right: DataFrame) -> Column:
     return left["value"].eqNullSafe(right["value"])
 
 
-def too_small(told: DataFrame, quasi: Sequence[str], *, k: int, l: int = 1, sensitive: Sequence[str] = ()) -> DataFrame:  # noqa: E741
-    """The classes (quasi, n) with fewer than k rows, or fewer than l distinct values of a sensitive column."""
-    varied = [F.count_distinct(F.coalesce(F.col(c).cast("string"), F.lit("\0"))).alias(f"l_{c}") for c in sensitive]
-    classes = told.groupBy(*quasi).agg(F.sum(N).alias("n"), *varied)
+def too_small(
+    told: DataFrame, quasi: Sequence[str], *, k: int, varied: int = 1, sensitive: Sequence[str] = ()
+) -> DataFrame:
+    """The classes (quasi, n) with fewer than k rows, or fewer than `varied` distinct values of a sensitive column."""
+    told_values = [
+        F.count_distinct(F.coalesce(F.col(c).cast("string"), F.lit("\0"))).alias(f"l_{c}") for c in sensitive
+    ]
+    classes = told.groupBy(*quasi).agg(F.sum(N).alias("n"), *told_values)
     small = F.col("n") < k
     for c in sensitive:
-        small |= F.col(f"l_{c}") < l
+        small |= F.col(f"l_{c}") < varied
     return classes.where(small).select(*quasi, "n")

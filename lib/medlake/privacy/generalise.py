@@ -1,8 +1,8 @@
-"""The least generalisation and suppression by which a release reaches k (and l): a search over all combinations of levels.
+"""The least generalisation and suppression by which a release reaches k (and l): a search over combinations of levels.
 
-Every level of every column is told once of the distinct combinations; a batch of nodes (one level per column) is then judged
-by one aggregation. Branch and bound: a node's loss is at least that of its levels, so nodes that are vaguer than the best
-node found cost nothing. The optimum is exact.
+Every level of every column is told once of the distinct combinations; a batch of nodes (one level per column) is then
+judged by one aggregation. Branch and bound: a node's loss is at least that of its levels, so nodes that are vaguer than
+the best node found cost nothing. The optimum is exact.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def nodes(columns: Sequence[Hierarchy], *, limit: int) -> list[Node]:
     for one in columns:
         n *= one.levels
     if n > limit:
-        raise ConfigError(f"{len(columns)} columns have {n:,} combinations of levels, more than {limit:,}: name fewer columns, or fewer steps")
+        raise ConfigError(
+            f"{len(columns)} columns have {n:,} combinations of levels, more than {limit:,}: "
+            "name fewer columns, or fewer steps"
+        )
     every = product(*[range(one.levels) for one in columns])
     return sorted(every, key=lambda node: (vagueness(node, columns), node))
 
@@ -58,7 +61,9 @@ def with_levels(told: DataFrame, columns: Sequence[Hierarchy]) -> DataFrame:
     return told.withColumns(levels)
 
 
-def judged(levels: DataFrame, some: Sequence[Node], *, k: int, l: int = 1, sensitive: Sequence[str] = ()) -> DataFrame:  # noqa: E741
+def judged(
+    levels: DataFrame, some: Sequence[Node], *, k: int, varied: int = 1, sensitive: Sequence[str] = ()
+) -> DataFrame:
     """(node, n_small): of each node the rows in classes that are too small."""
 
     def one(number: int, node: Node) -> Column:
@@ -67,7 +72,7 @@ def judged(levels: DataFrame, some: Sequence[Node], *, k: int, l: int = 1, sensi
 
     every = levels.select(N, *sensitive, F.explode(F.array(*[one(i, node) for i, node in enumerate(some)])).alias("at"))
     flat = every.select(N, *sensitive, F.col("at.node").alias("node"), F.col("at.class").alias("class"))
-    small = too_small(flat, ["node", "class"], k=k, l=l, sensitive=sensitive)
+    small = too_small(flat, ["node", "class"], k=k, varied=varied, sensitive=sensitive)
     return small.groupBy("node").agg(F.sum("n").alias("n_small"))
 
 
@@ -75,7 +80,7 @@ def cheapest(
     columns: Sequence[Hierarchy], n_rows: int, judge: Callable[[Sequence[Node]], dict[int, int]],
     *, max_suppressed: float, limit: int,
 ) -> Choice | None:  # fmt: skip
-    """The node of least loss that leaves out at most that share of rows. `judge`: place in the list → rows too small."""
+    """The node of least loss that leaves out at most that share of rows. `judge`: place of a node → rows too small."""
     best: Choice | None = None
     for batch in _batches(nodes(columns, limit=limit)):
         open_nodes = [node for node in batch if best is None or vagueness(node, columns) < best.loss]
@@ -97,7 +102,15 @@ def _batches(every: Sequence[Node]) -> Iterator[Sequence[Node]]:
         yield every[start : start + BATCH]
 
 
-def generalised(release: DataFrame, columns: Sequence[Hierarchy], node: Node, *, k: int, l: int = 1, sensitive: Sequence[str] = ()) -> DataFrame:  # noqa: E741
+def generalised(
+    release: DataFrame,
+    columns: Sequence[Hierarchy],
+    node: Node,
+    *,
+    k: int,
+    varied: int = 1,
+    sensitive: Sequence[str] = (),
+) -> DataFrame:
     """The release at the levels of a node, without the rows of classes that are too small.
 
     A quasi-identifier at level 0 keeps its type, at a higher one it is a text; one that says nothing is `*`.
@@ -107,16 +120,25 @@ def generalised(release: DataFrame, columns: Sequence[Hierarchy], node: Node, *,
         {one.column: one.at(level) if level else F.col(one.column) for one, level in zip(columns, node, strict=True)}
     )
     told = whole.groupBy(*names, *sensitive).agg(F.count(F.lit(1)).alias(N))
-    small = too_small(told, names, k=k, l=l, sensitive=sensitive).select(*[F.col(c).alias(f"_{c}") for c in names])
+    small = too_small(told, names, k=k, varied=varied, sensitive=sensitive).select(
+        *[F.col(c).alias(f"_{c}") for c in names]
+    )
     same = [whole[c].eqNullSafe(small[f"_{c}"]) for c in names]
     return whole.join(small, on=same, how="left_anti")
 
 
 def told_levels(columns: Sequence[Hierarchy], node: Node) -> dict[str, str]:
     """What became of each column, in words."""
+
     def said(one: Hierarchy, level: int) -> str:
         if level == 0:
             return "as it is"
-        return NOTHING if level == one.levels - 1 else f"{one.kind} {one.steps[level - 1]}" if one.kind != "map" else f"map {level}"
+        return (
+            NOTHING
+            if level == one.levels - 1
+            else f"{one.kind} {one.steps[level - 1]}"
+            if one.kind != "map"
+            else f"map {level}"
+        )
 
     return {one.column: said(one, level) for one, level in zip(columns, node, strict=True)}

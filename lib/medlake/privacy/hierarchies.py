@@ -1,7 +1,7 @@
 """Generalisation hierarchies: how a value becomes vaguer, step by step, as conf/anonymity.toml declares them.
 
-Level 0 is the value as it is, the last level says nothing (`*`); each level follows from the one before, so that classes
-only grow together.
+Level 0 is the value as it is, the last level says nothing (`*`); each level follows from the one before, so that
+classes only grow together.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Hierarchy:
 
 
 def hierarchies(columns: Sequence[str], said: Mapping[str, Any]) -> list[Hierarchy]:
-    """The hierarchy of each column: the first of conf/anonymity.toml whose `columns` fit its name; else value or nothing.
+    """The hierarchy of each column: the first one declared whose `columns` fit its name; else value or nothing.
 
     Raises:
         ConfigError: a hierarchy is of no known kind, or its levels do not follow from one another.
@@ -79,8 +79,12 @@ def _checked(name: str, made: Hierarchy) -> Hierarchy:
     if made.kind == "prefix" and any(b >= a for a, b in pairs):
         raise ConfigError(f"{where}: each length must be shorter than the one before")
     order = list(PARTS)
-    if made.kind == "date" and (set(made.steps) - set(order) or any(order.index(b) <= order.index(a) for a, b in pairs)):
+    if made.kind == "date" and (
+        set(made.steps) - set(order) or any(order.index(b) <= order.index(a) for a, b in pairs)
+    ):
         raise ConfigError(f"{where}: steps are month, quarter, year, in this order")
-    if made.kind == "map" and any(len({b.get(v, "other") for k, v in a.items() if v == w}) > 1 for a, b in pairs for w in a.values()):
+    if made.kind == "map" and any(
+        len({b.get(k, "other") for k, v in a.items() if v == w}) > 1 for a, b in pairs for w in a.values()
+    ):
         raise ConfigError(f"{where}: what one map joins the next must not part")
     return made

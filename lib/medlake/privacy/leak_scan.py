@@ -1,8 +1,8 @@
 """Search the open zone for known identifiers, byte by byte, in whatever form a file keeps them.
 
-Parquet is opened (its columns of texts and of times and its statistics are searched, also of versions that are no longer
-current), gzip is unpacked, everything else is searched as bytes; UTF-16 is searched too. The list of identifiers comes
-in chunks from the vault, so that neither side has to fit into one process.
+Parquet is opened (its columns of texts and of times and its statistics are searched, also of versions that are no
+longer current), gzip is unpacked, everything else is searched as bytes; UTF-16 is searched too. The list of
+identifiers comes in chunks from the vault, so that neither side has to fit into one process.
 """
 
 from __future__ import annotations

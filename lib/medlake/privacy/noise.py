@@ -1,8 +1,8 @@
 """Counts of persons with noise: differential privacy by OpenDP (extra `release`).
 
 A group is released only where its noisy count reaches a threshold, so that not even the existence of a rare group tells
-anything (Rogers 2023, as OpenDP's make_laplace_threshold proves it). Noise is drawn by OpenDP from the system's randomness:
-there is no seed.
+anything (Rogers 2023, as OpenDP's make_laplace_threshold proves it). Noise is drawn by OpenDP from the system's
+randomness: there is no seed.
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ def made_up(tree: Tree, like: DataFrame, *, n: int, seed: int) -> DataFrame:
         for batch in batches:
             for block in batch.column("id").to_pylist():
                 values = drawn(tree, min(BLOCK, n - block * BLOCK), np.random.default_rng([seed, block]))
-                yield pa.RecordBatch.from_arrays([pa.array(v, t) for v, t in zip(values, arrow.types, strict=True)], schema=arrow)
+                yield pa.RecordBatch.from_arrays(
+                    [pa.array(v, t) for v, t in zip(values, arrow.types, strict=True)], schema=arrow
+                )
 
     blocks = like.sparkSession.range((n + BLOCK - 1) // BLOCK)
     rows = blocks.mapInArrow(draw, plain)
@@ -114,7 +116,7 @@ def drawn(tree: Tree, n: int, draw: np.random.Generator) -> list[list[object]]:
 
 
 def distances(tree: Tree, other: dict[tuple[int, int], Counts], n_other: int) -> tuple[float, float]:
-    """(mean over columns, mean over pairs) of the total variation distance between fitted and other counts: 0 same, 1 nothing in common."""
+    """(mean over columns, over pairs) of the total variation distance to other counts: 0 same, 1 nothing in common."""
 
     def apart(a: Counts, b: Counts) -> float:
         return float(np.abs(a / max(tree.n_rows, 1) - b / max(n_other, 1)).sum() / 2)
@@ -147,8 +149,15 @@ def _parts(release: DataFrame, columns: Sequence[str]) -> tuple[Part, ...]:
     labels: dict[str, list[str]] = {name: [] for name in words}
     if words:
         structs = [F.struct(F.lit(name).alias("name"), F.col(name).cast("string").alias("value")) for name in words]
-        seen = release.select(F.explode(F.array(*structs)).alias("x")).where("x.value IS NOT NULL").groupBy("x.name", "x.value").count()
-        best = seen.groupBy("name").agg(F.slice(F.reverse(F.array_sort(F.collect_list(F.struct("count", "value")))), 1, MAX_VALUES).alias("top"))
+        seen = (
+            release.select(F.explode(F.array(*structs)).alias("x"))
+            .where("x.value IS NOT NULL")
+            .groupBy("x.name", "x.value")
+            .count()
+        )
+        best = seen.groupBy("name").agg(
+            F.slice(F.reverse(F.array_sort(F.collect_list(F.struct("count", "value")))), 1, MAX_VALUES).alias("top")
+        )
         for row in best.collect():  # at most columns × MAX_VALUES values
             labels[row["name"]] = sorted(one["value"] for one in row["top"])
     made = []
@@ -171,14 +180,20 @@ def _kind(of: T.StructField) -> str:
 
 
 def _number(name: str, kind: str) -> Column:
-    return F.datediff(F.col(name), F.lit("1970-01-01").cast("date")).cast("double") if kind == "day" else F.col(name).cast("double")
+    return (
+        F.datediff(F.col(name), F.lit("1970-01-01").cast("date")).cast("double")
+        if kind == "day"
+        else F.col(name).cast("double")
+    )
 
 
 def _place(part: Part) -> Column:
     """The place of the column's label in `part.labels`."""
     if part.kind == "word":
         pairs = [x for i, label in enumerate(part.labels) if i > 1 for x in (F.lit(label), F.lit(i))]
-        known = F.element_at(F.create_map(*pairs), F.col(part.name).cast("string")) if pairs else F.lit(None).cast("int")
+        known = (
+            F.element_at(F.create_map(*pairs), F.col(part.name).cast("string")) if pairs else F.lit(None).cast("int")
+        )
         return F.when(F.col(part.name).isNull(), 0).otherwise(F.coalesce(known, F.lit(1)))
     value = _number(part.name, part.kind)
     inner = part.edges[1:-1]

@@ -1,4 +1,4 @@
-"""Whether anybody altered the log of who read the restricted zone: a part of the audit, and `medlake audit --verify-chain`."""
+"""Whether anybody altered the access log: in each audit, and by `medlake audit --verify-chain`."""
 
 from __future__ import annotations
 

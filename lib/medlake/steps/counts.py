@@ -46,7 +46,10 @@ def run(ctx: Context) -> Counts:
     rows = [(*map(_text, json.loads(group).values()), n) for group, n in made.counts.items()]
     schema = ", ".join(f"`{c}` string" for c in by) + ", n bigint"
     show(ctx.spark.createDataFrame(rows, schema), ctx.extra.get("form") or "table")
-    ctx.say(f"counts: {len(rows):,} groups of at least {made.threshold} (with noise), epsilon {made.epsilon:.3g}, delta {made.delta:.1g}")
+    ctx.say(
+        f"counts: {len(rows):,} groups of at least {made.threshold} (with noise), "
+        f"epsilon {made.epsilon:.3g}, delta {made.delta:.1g}"
+    )
     return Counts()
 
 
@@ -56,7 +59,11 @@ def _text(value: object) -> str | None:
 
 def _afford(ctx: Context, epsilon: float, delta: float) -> None:
     limits = ctx.conf.toml("anonymity.toml")["budget"]
-    sums = ctx.lake.read("ops.privacy_budget").agg(F.sum("epsilon").alias("epsilon"), F.sum("delta").alias("delta")).first()
+    sums = (
+        ctx.lake.read("ops.privacy_budget")
+        .agg(F.sum("epsilon").alias("epsilon"), F.sum("delta").alias("delta"))
+        .first()
+    )
     spent = {name: float((sums[name] if sums else None) or 0) for name in ("epsilon", "delta")}
     for name, more in (("epsilon", epsilon), ("delta", delta)):
         if spent[name] + more > float(limits[name]) * (1 + 1e-9):

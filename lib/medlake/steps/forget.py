@@ -51,7 +51,9 @@ def run(ctx: Context) -> Counts:
 def _keys(ctx: Context) -> DataFrame:
     """(source, person_source_value): every key of the person."""
     vault = ctx.lake.read("vault.id_vault")
-    given = ctx.spark.createDataFrame([(ctx.extra.get("source"), ctx.extra.get("key"))], "source string, person_source_value string")
+    given = ctx.spark.createDataFrame(
+        [(ctx.extra.get("source"), ctx.extra.get("key"))], "source string, person_source_value string"
+    )
     if ctx.extra.get("person_id"):
         named = vault.where(F.col("person_id") == int(ctx.extra["person_id"] or 0)).select("person_id").distinct()
         every = vault.join(named, on="person_id", how="left_semi").select(*KEY)
@@ -65,7 +67,10 @@ def _keys(ctx: Context) -> DataFrame:
         every = given.unionByName(linked).distinct()
     known = vault.join(every, on=list(KEY), how="left_semi").count()
     stones = tombstones(ctx)
-    if not known and (stones is None or not _hashed(ctx, every).join(stones, on=["source", "source_key_hash"], how="left_semi").count()):
+    if not known and (
+        stones is None
+        or not _hashed(ctx, every).join(stones, on=["source", "source_key_hash"], how="left_semi").count()
+    ):
         raise UsageError("forget: nobody of this key or id is known here. (A key stands as its source writes it.)")
     return every
 
@@ -86,7 +91,9 @@ def _ids(ctx: Context, keys: DataFrame) -> DataFrame:
     identity = ctx.lake.read("vault.identity").join(keys, on=list(KEY), how="left_semi")
     numbers = F.array_compact(F.array("person_source_value", "medical_record_number", "national_id"))
     more = F.split(F.coalesce("other_id", F.lit("")), r"\s+")
-    told = identity.select(F.explode(F.concat(numbers, more)).alias("id")).unionByName(keys.select(F.col(KEY[1]).alias("id")))
+    told = identity.select(F.explode(F.concat(numbers, more)).alias("id")).unionByName(
+        keys.select(F.col(KEY[1]).alias("id"))
+    )
     return told.select(F.trim("id").alias("id")).where(F.length("id") >= SHORTEST).distinct()
 
 
@@ -200,7 +207,10 @@ def _from_vault(ctx: Context, keys: DataFrame, persons: DataFrame) -> None:
         lake.remove(name, lake.read(name).join(keys, on=list(KEY), how="left_semi"))
     lake.remove("vault.date_offset", lake.read("vault.date_offset").join(persons, on="person_id", how="left_semi"))
     links = lake.read("vault.person_link")
-    ends = [links.join(keys.toDF(f"{end}_source", f"{end}_key"), on=[f"{end}_source", f"{end}_key"], how="left_semi") for end in ("left", "right")]
+    ends = [
+        links.join(keys.toDF(f"{end}_source", f"{end}_key"), on=[f"{end}_source", f"{end}_key"], how="left_semi")
+        for end in ("left", "right")
+    ]
     lake.remove("vault.person_link", ends[0].select(*links.columns).unionByName(ends[1].select(*links.columns)))
     tally = lake.read("vault.patient_tally")
     lake.remove("vault.patient_tally", tally.join(keys.toDF(*PATIENT), on=list(PATIENT), how="left_semi"))

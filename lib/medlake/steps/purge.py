@@ -1,4 +1,4 @@
-"""Remove every file of older versions, of all tables that may have held a person's rows: nothing deleted can be read again."""
+"""Remove every file of older versions of all tables that may have held a person's rows: they cannot be read again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ PURGED = ("bronze.", "quarantine.", "vault.", "silver.", "gold.")
 
 def run(ctx: Context) -> Counts:
     """Tables one after the other: what their newest version does not need goes."""
-    names = [n for n in all_promises() if n.startswith(PURGED) and ctx.lake.version(n)]  # a first version has none before
+    names = [
+        n for n in all_promises() if n.startswith(PURGED) and ctx.lake.version(n)
+    ]  # a first version has none before
     n = sum(purge(ctx.lake, name) for name in names)
     ctx.say(f"purge: {n:,} files of older versions are removed from {len(names)} tables")
     return Counts()

@@ -1,6 +1,7 @@
 """After a new key: the registry's ids are made anew, and what was made with the old one goes from silver and gold.
 
-The steps behind it build all of it again. People who left their sources keep their place in the registry, under new ids.
+The steps behind it build all of it again. People who left their sources keep their place in the registry, under new
+ids.
 """
 
 from __future__ import annotations

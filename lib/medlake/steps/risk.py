@@ -1,4 +1,4 @@
-"""risk: how anonymous a table of the open zone is, and the least that must be given up to reach a target; counts with noise."""
+"""risk: how anonymous a table of the open zone is, and the least that must be given up to reach a target."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(ctx: Context) -> Counts:
     if asked.k is not None:
         columns = hierarchies(asked.quasi, ctx.conf.toml("anonymity.toml"))
         choice = _chosen(ctx, asked, told, columns, before["n_rows"])
-        made = generalised(release, columns, choice.node, k=asked.k, l=asked.l, sensitive=asked.sensitive)
+        made = generalised(release, columns, choice.node, k=asked.k, varied=asked.l, sensitive=asked.sensitive)
         after = _measured(risk(combinations(made, [*asked.quasi, *asked.sensitive]), asked.quasi, asked.sensitive))
         levels = told_levels(columns, choice.node)
         _say(ctx, asked, "for release", after)
@@ -62,7 +62,9 @@ def run(ctx: Context) -> Counts:
         rows.append(_row(ctx, asked, after, choice, levels))
         if ctx.to is not None:
             _write(ctx, made)
-    ctx.lake.merge("ops.k_anonymity_result", ctx.spark.createDataFrame(rows, promise("ops.k_anonymity_result").schema), keep=True)
+    ctx.lake.merge(
+        "ops.k_anonymity_result", ctx.spark.createDataFrame(rows, promise("ops.k_anonymity_result").schema), keep=True
+    )
     return Counts()
 
 
@@ -80,7 +82,9 @@ def _asked(ctx: Context) -> Asked:
     )  # fmt: skip
     open_table(table, [*asked.quasi, *asked.sensitive, *asked.also])
     if not asked.quasi or set(asked.quasi) & set(asked.sensitive):
-        raise UsageError("risk: name the quasi-identifiers with --quasi; a column is either quasi-identifier or sensitive")
+        raise UsageError(
+            "risk: name the quasi-identifiers with --quasi; a column is either quasi-identifier or sensitive"
+        )
     return asked
 
 
@@ -107,20 +111,23 @@ def _chosen(ctx: Context, asked: Asked, told: DataFrame, columns: Sequence[Hiera
     levels = with_levels(told, columns).localCheckpoint()
 
     def judge(nodes: Sequence[Node]) -> dict[int, int]:
-        small = judged(levels, nodes, k=asked.k or 1, l=asked.l, sensitive=asked.sensitive)
+        small = judged(levels, nodes, k=asked.k or 1, varied=asked.l, sensitive=asked.sensitive)
         return {int(r["node"]): int(r["n_small"]) for r in small.limit(len(nodes)).collect()}
 
     limit = int(ctx.conf.toml("anonymity.toml")["max_nodes"])
     found = cheapest(columns, n_rows, judge, max_suppressed=asked.max_suppressed, limit=limit)
     if found is None:
         raise QualityGateError(
-            f"risk: {asked.table} cannot reach k = {asked.k} and l = {asked.l} with at most {asked.max_suppressed:.1%} of its "
+            f"risk: {asked.table} cannot reach k = {asked.k} and l = {asked.l} with at most "
+            f"{asked.max_suppressed:.1%} of its "
             f"{n_rows:,} rows left out. Name fewer quasi-identifiers, or a greater --max-suppressed."
         )
     return found
 
 
-def _row(ctx: Context, asked: Asked, seen: dict[str, Any], choice: Choice | None = None, levels: dict[str, str] | None = None) -> tuple[object, ...]:
+def _row(
+    ctx: Context, asked: Asked, seen: dict[str, Any], choice: Choice | None = None, levels: dict[str, str] | None = None
+) -> tuple[object, ...]:
     said = {
         "result_id": uuid.uuid4().hex, "night_id": ctx.night.number, "measured_at": now(), "table": asked.table,
         "quasi_identifiers": asked.quasi, "sensitive": asked.sensitive, "target_k": asked.k if choice else None,

@@ -24,7 +24,6 @@ from medlake.steps import STEPS
 from medlake.steps.chain import chain_faults
 from medlake.steps.context import Context, Progress, conf_digest
 
-
 FORGETTING = ("forget", "link", "build", "purge")
 
 

@@ -30,7 +30,8 @@ def run(ctx: Context) -> Counts:
     """
     columns = [c.strip() for c in (ctx.extra.get("columns") or "").split(",") if c.strip()]
     open_table(ctx.only or "", columns)
-    assert ctx.to is not None and ctx.only is not None
+    assert ctx.to is not None
+    assert ctx.only is not None
     part = F.pmod(F.xxhash64(*promise(ctx.only).key), F.lit(HELD_OUT)).alias("_part")
     whole = ctx.lake.read(ctx.only).select(*columns, part).localCheckpoint()
     real, held = whole.where("_part > 0").select(*columns), whole.where("_part = 0").select(*columns)
@@ -50,7 +51,7 @@ def run(ctx: Context) -> Counts:
 
 
 def compared(tree: Tree, real: DataFrame, held: DataFrame, made: DataFrame, *, seed: int) -> dict[str, float]:
-    """The report: how like and how near the made-up rows are; the same of real rows that were not fitted, as a yardstick."""
+    """How like and how near the made-up rows are; the same of real rows that were not fitted, as a yardstick."""
     columns = [part.name for part in tree.parts]
     pairs, n_made = counted(made, tree.parts)
     by_column, by_pair = distances(tree, pairs, n_made)
@@ -59,8 +60,10 @@ def compared(tree: Tree, real: DataFrame, held: DataFrame, made: DataFrame, *, s
     return {
         "n_fitted": float(tree.n_rows), "n_made_up": float(n_made),
         "distance_of_columns": by_column, "distance_of_pairs": by_pair,
-        "share_equal_to_a_real_row": _equal(made, real, columns), "share_equal_of_held_out_rows": _equal(held, real, columns),
-        "nearest_real_row_mean": float(near["made"].mean()), "nearest_real_row_mean_of_held_out_rows": float(near["held"].mean()) if len(near["held"]) else 1.0,
+        "share_equal_to_a_real_row": _equal(made, real, columns),
+        "share_equal_of_held_out_rows": _equal(held, real, columns),
+        "nearest_real_row_mean": float(near["made"].mean()),
+        "nearest_real_row_mean_of_held_out_rows": float(near["held"].mean()) if len(near["held"]) else 1.0,
     }  # fmt: skip
 
 
@@ -68,7 +71,11 @@ def _equal(rows: DataFrame, real: DataFrame, columns: list[str]) -> float:
     """The share of rows that are equal to a real one in every column."""
     known = real.select(*[F.col(c).alias(f"_{c}") for c in columns]).distinct().withColumn("_is", F.lit(1))
     same = [F.col(c).eqNullSafe(F.col(f"_{c}")) for c in columns]
-    told = rows.join(known, on=same, how="left").agg(F.coalesce(F.avg(F.coalesce("_is", F.lit(0))), F.lit(0.0)).alias("share")).first()
+    told = (
+        rows.join(known, on=same, how="left")
+        .agg(F.coalesce(F.avg(F.coalesce("_is", F.lit(0))), F.lit(0.0)).alias("share"))
+        .first()
+    )
     return float(told["share"]) if told else 0.0
 
 
@@ -76,4 +83,8 @@ def _sample(tree: Tree, rows: DataFrame, seed: int) -> npt.NDArray[np.int64]:
     """At most `SAMPLE` rows as places of labels."""
     order = F.xxhash64(*[part.name for part in tree.parts], F.lit(seed))
     told = labelled(rows.orderBy(order).limit(SAMPLE), tree.parts).toArrow()
-    return np.stack([np.asarray(column) for column in told.columns], axis=1).astype(np.int64) if told.num_rows else np.zeros((0, len(tree.parts)), np.int64)
+    return (
+        np.stack([np.asarray(column) for column in told.columns], axis=1).astype(np.int64)
+        if told.num_rows
+        else np.zeros((0, len(tree.parts)), np.int64)
+    )

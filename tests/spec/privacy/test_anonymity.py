@@ -128,7 +128,7 @@ def test_l_counts_too(spark: SparkSession) -> None:
     columns = hierarchies(QUASI, SAID)
     told = with_levels(combinations(release(spark, data), [*QUASI, "disease"]), columns)
     asked = [(0, 0, 0), (1, 0, 0)]
-    assert_rows(judged(told, asked, k=4, l=2, sensitive=["disease"]), """
+    assert_rows(judged(told, asked, k=4, varied=2, sensitive=["disease"]), """
         node | n_small
         0    | 6
     """)
@@ -152,7 +152,7 @@ def test_hierarchies_are_declared_as_data(spark: SparkSession) -> None:
      {"kind": "map", "steps": [{"a": "x", "b": "x"}, {"a": "p", "b": "q"}]}],
 )  # fmt: skip
 def test_a_hierarchy_whose_levels_do_not_follow_is_refused(one: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="hierarchy.odd"):
+    with pytest.raises(ConfigError, match=r"hierarchy\.odd"):
         hierarchies(["it"], {"hierarchy": {"odd": {"columns": ["it"], **one}}})
 
 
