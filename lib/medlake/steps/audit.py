@@ -31,6 +31,9 @@ def run(ctx: Context) -> Counts:
         QualityGateError: counts do not add up, an identifier was found, or a planted one was not.
     """
     faults = _counts(ctx) + _leaks(ctx) + chain_faults(ctx.lake)
+    head = ctx.lake.access.head() if ctx.lake.access is not None else None
+    if head is not None:  # on the console and in the log, where whoever puts files back does not reach all copies
+        ctx.say(f"audit: the access log has {head['n']:,} lines, the last is {str(head['hash'])[:16]}")
     if faults:
         raise QualityGateError("The audit found:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return Counts()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean import (
@@ -39,12 +39,12 @@ from medlake.clean.place import PLACES, Place
 from medlake.clean.quarantine import OPEN, closing, from_build, received
 from medlake.doors.lake import Within
 from medlake.doors.ledger import TALLY, Counts
-from medlake.grammar.contract import promise
+from medlake.grammar.contract import Promise, promise
 from medlake.grammar.errors import UsageError
 from medlake.grammar.quality import Rule
 from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
-from medlake.privacy.rewrite_notes import rewritten
+from medlake.privacy.rewrite_notes import described, rewritten
 from medlake.privacy.scrub_text import Pattern, deny_lists, own_words, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
@@ -178,7 +178,10 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
         told = {"note_text": F.col("note_rewritten.text"), "n_replaced": F.col("note_rewritten.n_replaced")}
         safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
     else:
-        safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns)
+        told = {}
+        if event in IMAGING and ctx.settings.privacy.notes != "patterns":
+            fit, told = _described(ctx, fit, to)
+        safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
         if event.table == "note":
             safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
     if event is SERIES:
@@ -194,6 +197,15 @@ def _rewritten(ctx: Context, notes: DataFrame) -> DataFrame:
     own = own_words(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault"))
     made = rewritten(F.col("note_text"), surrogates=ctx.settings.privacy.notes == "surrogates")
     return notes.join(own, on="person_id", how="left").withColumn("note_rewritten", made).localCheckpoint()
+
+
+def _described(ctx: Context, fit: DataFrame, to: Promise) -> tuple[DataFrame, dict[str, Column]]:
+    """Rows of images with what the vault knows of their persons, and their texts without names of anybody."""
+    own = own_words(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault"))
+    allowed = frozenset(ctx.conf.toml("dicom.toml").get("clean", {}).get("words", "").lower().split())
+    texts = [name for name in to.of_class("free_text") if name in fit.columns]
+    rows = fit.join(own, on="person_id", how="left")
+    return rows, {name: described(F.col(name), allowed) for name in texts}
 
 
 def _place(ctx: Context, every: Mapped, built: Built, place: Place) -> None:
