@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from tests.nights import conf_of, contents
 
 from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
 from medlake.doors.lake import Lake
-from medlake.doors.settings import read_key, write_key
+from medlake.doors.settings import Conf, read_key, write_key
 from medlake.grammar.errors import UsageError
 from medlake.privacy.leak_scan import hits
+from medlake.privacy.pseudonym import keyed_hash
+from medlake.steps.context import Context
+from medlake.steps.forgotten import GONE, entries_left, files_left, records_left
 from medlake.steps.runner import Options, Runner
 from medlake.steps.whom import whom
 
@@ -85,6 +91,36 @@ class World:
                 if pa.types.is_int64(column.type):
                     found |= {str(n) for n in column.unique().to_pylist()}
         return found
+
+
+def test_who_was_forgotten_is_known_by_a_hash_alone_under_any_key_of_the_key_file(spark: SparkSession) -> None:
+    now, before = bytes(32), bytes(range(32))
+    ctx = cast(Context, SimpleNamespace(key=now, retired=(before,), conf=Conf()))
+    gone = spark.createDataFrame([("north", "KEY-0001", now), ("north", "KEY-0002", before), ("south", "S-00001", now)], "source string, person_source_value string, by binary")
+    named = F.col("source"), F.col("person_source_value")
+    hashed = [gone.where(F.col("by") == F.lit(key)).select("source", keyed_hash(key, *named).alias("source_key_hash")) for key in (now, before)]
+    stones = hashed[0].unionByName(hashed[1]).localCheckpoint()
+    letters = [("notes", f"{key}_20240101.txt", f"sha{i}", 1) for i, key in enumerate(["KEY-0001", "KEY-0002", "KEY-0003", "S-00001"])]
+    files = spark.createDataFrame(letters, "source string, file string, file_sha256 string, row long")
+    kept = {"KEY-0003_20240101.txt", "S-00001_20240101.txt"}  # another source's key is nobody here
+    assert {r["file"] for r in files_left(ctx, files, stones).collect()} == kept
+    notes = files.withColumn("record", F.create_map(F.lit("person_source_value"), F.split("file", "_")[0]))
+    assert {r["file"] for r in records_left(ctx, notes, "bronze.note_document", stones).collect()} == kept
+    refused = files.withColumns({"raw": F.concat(F.lit('{"subject": "Patient/'), F.split("file", "_")[0], F.lit('", "x": ')), "detail": F.lit("torn")})
+    told = {r["file_sha256"]: (r["raw"], r["detail"]) for r in entries_left(ctx, refused, stones).collect()}
+    assert told["sha0"] == told["sha1"] == (GONE, GONE)
+    assert "KEY-0003" in told["sha2"][0] and "S-00001" in told["sha3"][0]
+
+
+def test_whom_it_is_about_is_never_said_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "who").write_text(" KEY-0001 \n")
+    assert whom("north", tmp_path / "who", None) == {"source": "north", "key": "KEY-0001"}
+    assert whom(None, None, 17) == {"person_id": "17"}
+    (tmp_path / "two").write_text("KEY-0001\nKEY-0002\n")
+    for source, file, person in (("north", None, None), ("north", tmp_path / "who", 1), (None, None, None), ("north", tmp_path / "two", None), ("north", tmp_path / "none", None)):
+        with pytest.raises(UsageError) as said:
+            whom(source, file, person)
+        assert "KEY-000" not in str(said.value)
 
 
 @pytest.mark.slow
