@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from medlake.cli_link import link_app
-from medlake.cli_options import ConfOption, DryOption, FormOption, LakeOption, LandingOption, ProfileOption
+from medlake.commands.link import link_app
+from medlake.commands.options import ConfOption, DryOption, FormOption, LakeOption, LandingOption, ProfileOption
+from medlake.commands.privacy import add_to
 from medlake.grammar.errors import EXIT_CODES, MedlakeError
 from medlake.steps.runner import Options, Runner
 
@@ -78,10 +79,17 @@ def audit(
     conf: ConfOption = None, lake: LakeOption = None, landing: LandingOption = None,
     profile: ProfileOption = "local", dry_run: DryOption = False,
     reconcile: Annotated[bool, typer.Option("--reconcile", help="Only print what came in and where it is.")] = False,
+    verify_chain: Annotated[
+        bool, typer.Option("--verify-chain", help="Only check the log of who read the restricted zone.")
+    ] = False,
     form: FormOption = "table",
 ) -> None:  # fmt: skip
     """Check that the counts add up and that no identifier left the restricted zone."""
-    if reconcile:
+    if verify_chain:
+        from medlake.steps.chain import verify
+
+        typer.echo(verify(conf, lake))
+    elif reconcile:
         from medlake.steps.reconcile import reconcile as told
 
         told(Options(conf, lake), form)
@@ -215,13 +223,23 @@ def describe(table: Annotated[str, typer.Argument(help="layer.table")]) -> None:
 
 
 @app.command()
-def key(conf: ConfOption = None) -> None:
-    """Make the secret key of all pseudonyms (mode 0600), once."""
+def key(
+    conf: ConfOption = None, lake: LakeOption = None, profile: ProfileOption = "local",
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="A new key, and everything in the lake made anew with it.")
+    ] = False,
+) -> None:  # fmt: skip
+    """Make the secret key of all pseudonyms (mode 0600), once; or a new one for a lake that has one."""
     from medlake.doors.settings import Conf, load, write_key
 
+    if rotate:
+        raise typer.Exit(Runner(Options(conf, lake, None, profile)).rotate())
     path = load(Conf(conf), "local").key_file
     write_key(path)
     typer.echo(f"Wrote {path}. Keep a copy somewhere safe, away from the lake.")
+
+
+add_to(app)
 
 
 def main() -> None:

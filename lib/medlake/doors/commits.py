@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from medlake.grammar.errors import DamagedLakeError
 
@@ -21,7 +22,10 @@ _APPENDING = threading.Lock()
 
 
 class CommitBook:
-    """One line of JSON per commit (table, version, sha256) in LAKE/commits.jsonl; the last line may be torn."""
+    """One line of JSON per commit (table, version, sha256) in LAKE/commits.jsonl; the last line may be torn.
+
+    Lines of another kind tell how far the access log had come.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root, self.path = root, root / "commits.jsonl"
@@ -29,7 +33,31 @@ class CommitBook:
     def note(self, table: Path, version: int) -> None:
         """Remember a commit that was just made; on disk before this returns."""
         digest = _digest(_file(table, version))
-        line = json.dumps({"table": table.relative_to(self.root).as_posix(), "version": version, "sha256": digest})
+        name = table.relative_to(self.root).as_posix()
+        self._append(json.dumps({"table": name, "version": version, "sha256": digest}))
+
+    def note_access(self, head: Mapping[str, Any]) -> None:
+        """Remember how far the access log reached: n and hash of its last line."""
+        line = json.dumps({"access": head["n"], "hash": head["hash"]})
+        if line not in self._access():
+            self._append(line)
+
+    def access(self) -> list[dict[str, Any]]:
+        """How far the access log reached at times: n and hash."""
+        return [{"n": said["access"], "hash": said["hash"]} for said in map(json.loads, self._access())]
+
+    def end_access(self) -> None:
+        """Forget how far an access log reached that was ended."""
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        gone = set(self._access())
+        with _APPENDING:
+            self._write([line for line in text.splitlines() if line not in gone])
+
+    def _access(self) -> list[str]:
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        return [line for line in text.splitlines() if line.startswith('{"access": ') and line.endswith('"}')]
+
+    def _append(self, line: str) -> None:
         with _APPENDING, self.path.open("a", encoding="utf-8") as out:
             out.write(line + "\n")
             out.flush()
@@ -95,8 +123,12 @@ class CommitBook:
             for name, noted in sorted(known.items())
             for v in sorted(noted)[-KEPT:]
         ]
+        lines += self._access()[-KEPT:]
+        self._write(lines)
+
+    def _write(self, lines: list[str]) -> None:
         scratch = self.path.with_suffix(".new")
-        scratch.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        scratch.write_text("\n".join([*lines, ""]), encoding="utf-8")
         scratch.replace(self.path)
 
 

@@ -15,6 +15,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
+from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
 from medlake.grammar.contract import Promise, conform, promise
 from medlake.grammar.errors import ContractError
@@ -67,10 +68,13 @@ class Activity:
 
 
 class Lake:
-    """One lake on a file system that every Spark process reaches."""
+    """One lake on a file system that every Spark process reaches.
 
-    def __init__(self, spark: SparkSession, root: Path) -> None:
-        self.spark, self.root = spark, root
+    `access`: where each reading of the restricted zone is written down before it happens.
+    """
+
+    def __init__(self, spark: SparkSession, root: Path, access: AccessLog | None = None) -> None:
+        self.spark, self.root, self.access = spark, root, access
         self.activity = Activity()
         self._book = CommitBook(root)
         self._lock = threading.Lock()
@@ -97,6 +101,7 @@ class Lake:
             return self.spark.createDataFrame([], promise(name).schema)
         with self._lock:
             self.activity.read.setdefault(name, version)
+        self._tell(name, version)
         return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
 
     def changes(self, name: str, since: int | None) -> DataFrame:
@@ -106,9 +111,14 @@ class Lake:
             return self.spark.createDataFrame([], to.schema)
         if since is None:
             return self.read(name)
+        self._tell(name, now)
         reader = self.spark.read.format("delta").option("readChangeFeed", "true")
         told = reader.option("startingVersion", since + 1).option("endingVersion", now).load(self.path(name))
         return conform(told.select(*to.columns), to)
+
+    def _tell(self, name: str, version: int) -> None:
+        if self.access is not None and name.partition(".")[0] in RESTRICTED:
+            self.access.read(name, version)
 
     def append(self, name: str, rows: DataFrame, *, txn: tuple[str, int]) -> None:
         """Add rows once: a second call with the same `txn` (application, number) changes nothing."""
@@ -154,6 +164,31 @@ class Lake:
         same = table.join(fresh.select(*to.key), on=list(to.key), how="left_semi")
         others = same.join(within(same).select(*to.key), on=list(to.key), how="left_anti")
         return others.select(*to.columns)
+
+    def remove(self, name: str, keys: DataFrame) -> int:
+        """Delete the rows with these keys (the promise's key columns); returns how many.
+
+        No value of theirs enters the history of the table: the keys come as rows, not as words of a condition.
+        """
+        if self.version(name) is None:
+            return 0
+        to = promise(name)
+        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
+        gone = table.join(keys.select(*to.key).distinct(), on=list(to.key), how="left_semi").localCheckpoint()
+        n = gone.count()
+        if n:
+            on = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in to.key)
+            target = DeltaTable.forPath(self.spark, self.path(name)).alias("t")
+            target.merge(gone.select(*to.key).alias("s"), on).whenMatchedDelete().execute()
+            self._wrote(name, Changes(deleted=n))
+        self._leaves(name)
+        return n
+
+    def noted(self, name: str) -> None:
+        """Note a commit that changed no row."""
+        version = self.version(name)
+        assert version is not None
+        self._book.note(Path(self.path(name)), version)
 
     def _create(self, name: str, fresh: DataFrame, changes: Changes) -> Changes:
         _writer(name, fresh, "errorifexists").save(self.path(name))

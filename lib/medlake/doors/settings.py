@@ -188,14 +188,24 @@ def read_key(path: Path) -> bytes:
         )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError(f"The key file {path} can be read by others. Run: chmod 600 {path}")
-    text = path.read_text(encoding="ascii", errors="replace").strip()
+    return _keys(path)[0]
+
+
+def retired_keys(path: Path) -> tuple[bytes, ...]:
+    """Keys that were the key once, the newest first: they only serve to know people who were forgotten under them."""
+    return tuple(_keys(path)[1:])
+
+
+def _keys(path: Path) -> list[bytes]:
+    lines = path.read_text(encoding="ascii", errors="replace").split()
     try:
-        key = bytes.fromhex(text)
+        keys = [bytes.fromhex(line) for line in lines or [""]]
     except ValueError as fault:
         raise ConfigError(f"The key file {path} does not hold {KEY_BYTES} bytes as hex digits") from fault
-    if len(key) != KEY_BYTES:
-        raise ConfigError(f"The key file {path} holds {len(key)} bytes, not {KEY_BYTES}")
-    return key
+    wrong = [key for key in keys if len(key) != KEY_BYTES]
+    if wrong:
+        raise ConfigError(f"The key file {path} holds {len(wrong[0])} bytes, not {KEY_BYTES}")
+    return keys
 
 
 def write_key(path: Path) -> None:
@@ -207,6 +217,19 @@ def write_key(path: Path) -> None:
         raise ConfigError(f"There is a key at {path} already; it is left as it is") from fault
     with os.fdopen(handle, "w") as out:
         out.write(secrets.token_hex(KEY_BYTES) + "\n")
+
+
+def rotate_key(path: Path) -> None:
+    """A new random key in the place of the key; that one is retired (see `retired_keys`)."""
+    read_key(path)
+    lines = [secrets.token_hex(KEY_BYTES), *path.read_text(encoding="ascii").split()]
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write("\n".join(lines) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    scratch.replace(path)
 
 
 def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Search the open zone for known identifiers, byte by byte, in whatever form a file keeps them.
 
-Parquet is opened (its text columns and statistics are searched, also of versions that are no longer current),
-gzip is unpacked, everything else is searched as bytes; UTF-16 is searched too. The list of identifiers comes
-in chunks from the vault, so that neither side has to fit into one process.
+Parquet is opened (its columns of texts and of times and its statistics are searched, also of versions that are no
+longer current), gzip is unpacked, everything else is searched as bytes; UTF-16 is searched too. The list of
+identifiers comes in chunks from the vault, so that neither side has to fit into one process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import ahocorasick
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -161,6 +162,8 @@ def _text_leaves(column: pa.Array) -> Iterator[pa.Array]:
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind):
         yield column.unique()
+    elif pa.types.is_timestamp(kind):  # to the second; a day alone is another one's shifted day too often
+        yield pc.strftime(pc.cast(column.unique(), pa.timestamp("us")), format="%Y%m%dT%H%M%S").drop_null()
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
         yield from _text_leaves(column.flatten() if not pa.types.is_map(kind) else column.keys)
     elif pa.types.is_struct(kind):

@@ -15,6 +15,7 @@ from medlake.privacy.lexicon import Lexicon
 from medlake.privacy.note_patterns import (
     ADDRESS,
     ADDRESSES,
+    CODE,
     CONTACT,
     CONTEXTS,
     DATE,
@@ -86,6 +87,8 @@ def find(text: str, names: Iterable[str] = (), ids: Iterable[str] = (), *, known
             take(*_trimmed(text, *found.span("it"), known), NAME, "context")
     for start, end, kind in _unknown(text, taken, known):
         take(start, end, kind, "dictionary")
+        if kind == PLACE and (code := CODE.match(text, end)):
+            take(*code.span(), ADDRESS, "code")
     return sorted(spans)
 
 
@@ -97,7 +100,9 @@ def _addresses(text: str, known: Lexicon) -> list[tuple[int, int]]:
             start, end = found.span("it") if "it" in found.re.groupindex else found.span()
             words = TOKEN.findall(text[start:end])
             is_plain = all(known.is_word(w) and w.lower() not in STREET_WORDS for w in words)
-            if form in ("told", "line", "numbered") and is_plain:
+            if form in ("told", "line", "numbered", "crossing", "quay") and is_plain:
+                continue
+            if form == "quay" and any(w.islower() and w in known.familiar for w in words):
                 continue
             head = HEAD.search(text, max(0, start - 80), start)
             if head is not None and form != "box" and not all(known.is_word(w) for w in TOKEN.findall(head[0])):
@@ -144,8 +149,8 @@ def _with_tail(text: str, end: int, known: Lexicon) -> int:
         if more is None:
             break
         word = TOKEN.search(more[0])
-        sentence = word is not None and word[0].istitle() and word[0].lower() in known.familiar and "\n" not in more[0]
-        if sentence and not re.search(STREET_WORD, more[0]):
+        is_known = word is not None and word[0].istitle() and word[0].lower() in known.familiar
+        if is_known and text[end - 1] in ".?!" and "\n" not in more[0] and not re.search(STREET_WORD, more[0]):
             break
         end = more.end()
     return end

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _NAMES = (
     "ingest", "link", "build", "quality", "features", "cluster", "associate",
-    "train", "score", "evaluate", "report", "audit", "export", "view", "retry", "review",
+    "train", "score", "evaluate", "report", "audit", "export", "view", "retry", "review", "forget", "purge", "rekey",
+    "risk", "counts", "synthesise",
 )  # fmt: skip
 
 

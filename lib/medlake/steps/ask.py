@@ -14,8 +14,9 @@ from rich.table import Table
 from sqlglot import exp
 
 from medlake.doors import session
+from medlake.doors.access import AccessLog
 from medlake.doors.lake import Lake
-from medlake.doors.settings import Conf, load
+from medlake.doors.settings import Conf, load, read_key
 from medlake.grammar.contract import LAYERS, all_promises, promise
 from medlake.grammar.errors import UsageError
 from medlake.steps.runner import Options
@@ -116,7 +117,7 @@ def _cell(value: object) -> object:
 
 def list_tables(options: Options) -> None:
     """Every table with its rows and version."""
-    lake = lake_of(options)
+    lake = lake_of(options, "tables")
     table = Table("table", "rows", "version", "one row is")
     for name, said in all_promises().items():
         version = lake.version(name)
@@ -142,9 +143,9 @@ def describe_table(name: str) -> None:
     console.print(table)
 
 
-def lake_of(options: Options) -> Lake:
-    """The lake that the options name, on the running session or a new one."""
+def lake_of(options: Options, why: str = "sql") -> Lake:
+    """The lake that the options name, on the running session or a new one. `why`: for the access log."""
     conf = Conf(options.conf)
     settings = load(conf, options.profile, lake=options.lake)
     spark: SparkSession = session.start("medlake sql", conf.spark(options.profile))
-    return Lake(spark, settings.lake)
+    return Lake(spark, settings.lake, AccessLog(settings.lake, lambda: read_key(settings.key_file), why))

@@ -17,6 +17,7 @@ from medlake.grammar.errors import QualityGateError
 from medlake.privacy.leak_scan import hits, identifiers
 from medlake.sources.manifest import UNCLAIMED
 from medlake.sources.reading import walk
+from medlake.steps.chain import chain_faults
 from medlake.steps.context import Context
 from medlake.steps.sources import in_bronze
 
@@ -29,7 +30,10 @@ def run(ctx: Context) -> Counts:
     Raises:
         QualityGateError: counts do not add up, an identifier was found, or a planted one was not.
     """
-    faults = _counts(ctx) + _leaks(ctx)
+    faults = _counts(ctx) + _leaks(ctx) + chain_faults(ctx.lake)
+    head = ctx.lake.access.head() if ctx.lake.access is not None else None
+    if head is not None:  # on the console and in the log, where whoever puts files back does not reach all copies
+        ctx.say(f"audit: the access log has {head['n']:,} lines, the last is {str(head['hash'])[:16]}")
     if faults:
         raise QualityGateError("The audit found:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return Counts()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean import (
@@ -25,7 +23,6 @@ from medlake.clean import (
     visit_occurrence,
 )  # fmt: skip
 from medlake.clean.judge import (
-    PARTIAL,
     Event,
     Vault,
     common_rules,
@@ -38,22 +35,22 @@ from medlake.clean.judge import (
 )  # fmt: skip
 from medlake.clean.place import PLACES, Place
 from medlake.clean.quarantine import OPEN, closing, from_build, received
-from medlake.doors.lake import Within
-from medlake.doors.ledger import TALLY, Counts
-from medlake.grammar.contract import promise
+from medlake.doors.ledger import Counts
+from medlake.grammar.contract import Promise, promise
 from medlake.grammar.errors import UsageError
 from medlake.grammar.quality import Rule
 from medlake.privacy.deidentify import deidentified
 from medlake.privacy.pseudonym import mapped_uid
-from medlake.privacy.rewrite_notes import rewritten
+from medlake.privacy.rewrite_notes import described, rewritten
 from medlake.privacy.scrub_text import Pattern, deny_lists, own_words, replaced
 from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
 from medlake.steps.gate import Gate
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
-from medlake.steps.news import News, news_of, of_mapped
-from medlake.steps.places import published, sums_of
+from medlake.steps.news import news_of, of_mapped
+from medlake.steps.places import published
 from medlake.steps.sources import Mapped, all_sources, count_all
+from medlake.steps.tallies import Built, write_tallies
 from medlake.steps.unit_table import expected, units
 
 EVENTS: dict[str, Event] = {
@@ -63,32 +60,8 @@ EVENTS: dict[str, Event] = {
         measurement.EVENT, observation.EVENT, note.EVENT, death.EVENT, device_exposure.EVENT, specimen.EVENT, *IMAGING,
     )
 }  # fmt: skip
-UNREADABLE = "What was given does not read as its type, or is missing."
-IMPRECISE = "The date is known to the year or month alone: its first day stands for it."
 VISIT = visit_occurrence.EVENT.table
 FIRST = (VISIT, "person", "procedure_occurrence", STUDY.table, SERIES.table)  # the rest wait for some of these
-
-
-@dataclass
-class Built:
-    """What one build has judged so far. `news`: the part of the lake that it judges; None: all of it."""
-
-    vault: Vault
-    deny: DataFrame  # per person: what names him or her in free text
-    patterns: tuple[Pattern, ...]
-    news: News | None
-    gate: Gate
-    persons_stand: threading.Event = field(default_factory=threading.Event)  # silver.person is what it will be
-    aside: list[DataFrame] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
-    tallies: list[DataFrame] = field(default_factory=list)  # rows of vault.patient_tally
-    places: dict[str, DataFrame] = field(default_factory=dict)  # table → judged rows that belong to no person
-    rules: dict[str, dict[str, tuple[bool, str]]] = field(default_factory=dict)  # table → rule → blocks, because
-
-    @property
-    def persons(self) -> Within | None:
-        """Chooses the rows of a silver table that are made anew; None: all of them."""
-        return self.news.of_persons if self.news else None
 
 
 def run(ctx: Context) -> Counts:
@@ -115,7 +88,7 @@ def run(ctx: Context) -> Counts:
     after = {name: {VISIT} for name in EVENTS if name != VISIT}
     after |= {STUDY.table: {VISIT, "procedure_occurrence"}, SERIES.table: {STUDY.table}}
     ctx.as_ready(work, after)
-    end: list[Callable[[], Any]] = [partial(_write_tallies, ctx, built), partial(_quarantine, ctx, mapped, built)]
+    end: list[Callable[[], Any]] = [partial(write_tallies, ctx, built), partial(_quarantine, ctx, mapped, built)]
     counts: Counts = ctx.side_by_side(end)[0]
     return counts
 
@@ -192,7 +165,10 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
         told = {"note_text": F.col("note_rewritten.text"), "n_replaced": F.col("note_rewritten.n_replaced")}
         safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
     else:
-        safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns)
+        told = {}
+        if event in IMAGING and ctx.settings.privacy.notes != "patterns":
+            fit, told = _described(ctx, fit, to)
+        safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
         if event.table == "note":
             safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
     if event is SERIES:
@@ -211,6 +187,15 @@ def _rewritten(ctx: Context, notes: DataFrame) -> DataFrame:
     return notes.join(own, on="person_id", how="left").withColumn("note_rewritten", made).localCheckpoint()
 
 
+def _described(ctx: Context, fit: DataFrame, to: Promise) -> tuple[DataFrame, dict[str, Column]]:
+    """Rows of images with what the vault knows of their persons, and their texts without names of anybody."""
+    own = own_words(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault"))
+    allowed = frozenset(ctx.conf.toml("dicom.toml").get("clean", {}).get("words", "").lower().split())
+    texts = [name for name in to.of_class("free_text") if name in fit.columns]
+    rows = fit.join(own, on="person_id", how="left")
+    return rows, {name: described(F.col(name), allowed) for name in texts}
+
+
 def _place(ctx: Context, every: Mapped, built: Built, place: Place) -> None:
     """One of the tables that belong to no person: always all of its rows, for they are few and come seldom."""
     judged = published(ctx, every, place, built.gate.of(place.event.table))
@@ -226,57 +211,6 @@ def _judged(ctx: Context, built: Built, judged: DataFrame, table: str, rules: Se
         built.aside.append(set_aside(judged, f"silver.{table}"))
         built.tables.append(f"silver.{table}")
         built.rules[table] = {rule.name: (rule.blocks, rule.because) for rule in rules}
-
-
-def _write_tallies(ctx: Context, built: Built) -> Counts:
-    """ops.table_build and ops.dq_result: what all of a table's rows came to; returns the sums of those judged now."""
-    tables = [name.removeprefix("silver.") for name in built.tables]
-    before = ctx.lake.read("ops.table_build").where(F.col("table").isin([*tables, *built.places]))
-    known = before.select("table", "source").distinct().limit(100_000).collect()
-    sums = {tuple(row): (0,) * len(TALLY) for row in known}  # of some nothing may be left
-    of_places = {at: said for name, rows in built.places.items() for at, said in sums_of(rows, name).items()}
-    judged = sum((Counts(*said) for said in of_places.values()), Counts())
-    if built.tallies:
-        fresh = reduce(DataFrame.unionByName, built.tallies).localCheckpoint()
-        ctx.lake.merge(
-            "vault.patient_tally", fresh.select(*promise("vault.patient_tally").columns),
-            scope=F.col("table").isin(tables), within=built.news.of_patients if built.news else None,
-        )  # fmt: skip
-        told = ctx.lake.read("vault.patient_tally").where(F.col("table").isin(tables))
-        every = told.groupBy("table", "source", "rule").agg(
-            *[F.sum(c).alias(c) for c in TALLY], F.bool_or("is_blocking").alias("is_blocking")
-        )
-        rows = [row.asDict() for row in every.limit(100_000).collect()]  # a row per table, source and rule
-        sums |= {(r["table"], r["source"]): tuple(r[c] for c in TALLY) for r in rows if not r["rule"]}
-        judged += Counts.of(fresh.where("rule = ''").agg(*[F.sum(c) for c in TALLY]).first())
-        _write_rows(ctx, "ops.dq_result", [
-            (ctx.night.number, *result) for table in tables
-            for result in _results(table, built.rules[table], [r for r in rows if r["table"] == table])
-        ])  # fmt: skip
-    sums |= of_places
-    if sums:
-        _write_rows(ctx, "ops.table_build", [(ctx.night.number, *at, *said) for at, said in sums.items()])
-    return judged
-
-
-def _results(
-    table: str, rules: Mapping[str, tuple[bool, str]], rows: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[object, ...]]:
-    """(table, rule, blocks, because, rows judged, rows that broke it), rules that nothing broke among them."""
-    n_rows = sum(row["rows_in"] for row in rows if not row["rule"])
-    broken = dict.fromkeys(rules, 0)
-    for row in rows:
-        if row["rule"]:
-            broken[row["rule"]] = broken.get(row["rule"], 0) + row["rows_in"]
-    blocking = {row["rule"] for row in rows if row["is_blocking"]}
-    for name, n in broken.items():
-        said = IMPRECISE if name.startswith(tuple(PARTIAL)) else UNREADABLE
-        stops, why = rules.get(name, (name in blocking, said))
-        yield table, name, stops, why, n_rows, n
-
-
-def _write_rows(ctx: Context, name: str, rows: list[tuple[object, ...]]) -> None:
-    ctx.lake.merge(name, ctx.spark.createDataFrame(rows, promise(name).schema), keep=True)
 
 
 def _uid_map(ctx: Context, mapped: Mapped) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import sys
 import threading
@@ -52,6 +53,7 @@ class Context:
     night: Night
     key: bytes
     progress: Progress
+    retired: tuple[bytes, ...] = ()  # keys that were the key once, see settings.retired_keys
     only: str | None = None  # a source, table, layer or model that the command named
     reason: str | None = None  # a reason code that the command named
     to: Path | None = None  # the folder of an export
@@ -105,10 +107,11 @@ class Context:
 Step = Callable[[Context], Counts]
 
 
-def conf_digest(conf: Conf, settings: Settings) -> str:
-    """A digest of every choice that can change a result: settings, sources, mappings, tasks."""
+def conf_digest(conf: Conf, settings: Settings, key: bytes) -> str:
+    """A digest of every choice that can change a result: settings, sources, mappings, tasks; and which key it was."""
     said = settings.model_dump(mode="json", exclude={"lake", "landing", "key_file", "profile", "retry"})
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    digest.update(hmac.new(key, b"which key", hashlib.sha256).digest())
     for root in conf.roots:
         for text in _texts(root):
             digest.update(text.encode() + b"\0")

@@ -28,6 +28,7 @@ from medlake.sources.tables import read_records
 from medlake.steps import databases
 from medlake.steps.catalogue import catalogued
 from medlake.steps.context import Context
+from medlake.steps.forgotten import entries_left, files_left, records_left, tombstones
 from medlake.steps.sources import TARGETS, all_sources, next_batch
 
 
@@ -74,7 +75,10 @@ def planned(ctx: Context, sources: dict[str, Source], *, is_needed: bool = True)
         )
     number = next_batch(ctx)
     frame = ctx.spark.createDataFrame(folders, "source string, folder string").repartition(len(folders))
-    found = keep_new(list_files(frame, sources, batch=number), seen).persist(StorageLevel.MEMORY_AND_DISK)
+    listed, stones = list_files(frame, sources, batch=number), tombstones(ctx)
+    if stones is not None:
+        listed = files_left(ctx, listed, stones)
+    found = keep_new(listed, seen).persist(StorageLevel.MEMORY_AND_DISK)
     fresh = found
     try:
         held = _held(ctx, fresh, sources)
@@ -180,10 +184,12 @@ def _kept_or_refused(
     `new`: those of the records that are not known yet, where not all are. `app`: who appends, where several do.
     """
     to = promise(target)
-    read = records.persist(StorageLevel.MEMORY_AND_DISK)
+    read, stones = records.persist(StorageLevel.MEMORY_AND_DISK), tombstones(ctx)
     try:
         fit = read.where(F.col("reason_code").isNull())
         kept = fit if new is None else new
+        if stones is not None:
+            kept = records_left(ctx, kept, target, stones)
         stamped = kept.withColumns({"run_id": F.lit(f"batch-{number}"), "ingested_at": F.current_timestamp()})
         fresh = directories = stamped
         if target == "bronze.dicom_object":
@@ -195,6 +201,8 @@ def _kept_or_refused(
         ctx.lake.append(target, fresh.select(*to.columns), txn=(app or f"medlake/{target}", number))
         known, quarantine = ctx.lake.read("quarantine.record"), promise("quarantine.record")
         refused = read.where(F.col("reason_code").isNotNull())
+        if stones is not None:
+            refused = entries_left(ctx, refused, stones)
         aside = from_reading(refused, target, known, quarantine)
         if "file_sha256" in files.columns:  # a database sends no files
             over = closing(sent_again(known, files, target), by=f"batch {number}: the file was sent again")

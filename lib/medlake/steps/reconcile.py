@@ -24,7 +24,7 @@ def reconcile(options: Options, form: str) -> None:
     Raises:
         QualityGateError: a row does not add up.
     """
-    lake = lake_of(options)
+    lake = lake_of(options, "reconcile")
     told = reduce(DataFrame.unionByName, [files(lake), records(lake), silver(lake)]).localCheckpoint()
     order = F.array_position(F.lit(["files", "records", "silver"]), F.col("stage"))
     show(told.orderBy("source", order, "table"), form)

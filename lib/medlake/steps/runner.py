@@ -13,14 +13,18 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from medlake.doors import session
+from medlake.doors.access import AccessLog
 from medlake.doors.commits import CommitBook
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Counts, Lease, Ledger, Night, now
-from medlake.doors.settings import Conf, load, read_key
+from medlake.doors.settings import Conf, load, read_key, retired_keys, rotate_key
 from medlake.grammar.contract import promise
-from medlake.grammar.errors import ConfigError, InputRefusedError, MedlakeError, UsageError
+from medlake.grammar.errors import ConfigError, InputRefusedError, MedlakeError, QualityGateError, UsageError
 from medlake.steps import STEPS
+from medlake.steps.chain import chain_faults
 from medlake.steps.context import Context, Progress, conf_digest
+
+FORGETTING = ("forget", "link", "build", "purge")
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,36 @@ class Runner:
 
         return self._hold(work)
 
+    def forget(self) -> int:
+        """Forget the person whom `extra` names, make the rest whole, then remove all files of older versions."""
+
+        def work(ctx: Context, ledger: Ledger) -> int:
+            return max(self._one(ctx, ledger, Plan(name, (), 0), forced=True) for name in FORGETTING)
+
+        return self._hold(work)
+
+    def rotate(self) -> int:
+        """A new key; then ids, pseudonyms, date shifts, all of silver and gold and the page are made anew with it."""
+        path = self.settings.key_file
+
+        def end(ctx: Context, _: Ledger) -> int:
+            faults = chain_faults(ctx.lake)
+            if faults:
+                raise QualityGateError("The key stays: " + "; ".join(faults))
+            rotate_key(path)
+            if ctx.lake.access is not None:
+                ctx.lake.access.seal(lambda: read_key(path))
+                CommitBook(ctx.lake.root).end_access()
+            ctx.say("A new key is written; the old one stands below it and only serves to know who was forgotten")
+            return 0
+
+        def make_anew(ctx: Context, ledger: Ledger) -> int:
+            steps = ["rekey", *[plan.step for plan in self.plans if plan.step != "ingest"], "purge"]
+            return max(self._one(ctx, ledger, Plan(step, (), 0), forced=True) for step in steps)
+
+        self._hold(end)
+        return self._hold(make_anew)
+
     def _hold(self, work: Callable[[Context, Ledger], int]) -> int:
         key = read_key(self.settings.key_file)
         left = self.lease.acquire()
@@ -126,14 +160,15 @@ class Runner:
             for said in CommitBook(self.settings.lake).check():
                 self.progress.say(f"Took away a commit that was never finished: {said}")
             spark = session.start("medlake", self.conf.spark(self.settings.profile))
-            lake = Lake(spark, self.settings.lake)
-            digest = conf_digest(self.conf, self.settings)
+            lake = Lake(spark, self.settings.lake, AccessLog(self.settings.lake, lambda: key))
+            digest = conf_digest(self.conf, self.settings, key)
             ledger = Ledger(lake, [p.step for p in self.plans], digest, self.settings.seed)
             if left and "step" in left:
                 self.progress.say(f"The last run was killed in step {left['step']}; going on")
                 started = datetime.fromisoformat(left["started_at"])
                 ledger.attempted(left["night_id"], left["step"], left["attempt"], "killed", started)
             ctx = Context(spark, lake, self.settings, self.conf, self._tonight(ledger), key, self.progress)
+            ctx.retired = retired_keys(self.settings.key_file)
             ctx.only, ctx.reason = self.options.only, self.options.reason
             ctx.to, ctx.vocabulary = self.options.to, self.options.vocabulary
             ctx.extra = self.options.extra
@@ -193,6 +228,8 @@ class Runner:
         self, ctx: Context, ledger: Ledger, plan: Plan, attempt: int, started: datetime, *, forced: bool
     ) -> int:
         ctx.lake.take_activity()
+        if ctx.lake.access is not None:
+            ctx.lake.access.begin(f"{plan.step}, night {ctx.night.number}")
         ctx.faults.clear()
         ctx.refusals.clear()
         may_skip = not forced and plan.step not in ("ingest", "report", "audit")
@@ -203,6 +240,7 @@ class Runner:
             return 0
         counts = STEPS[plan.step]()(ctx).checked(plan.step)
         self._write_refusals(ctx)
+        self._write_access(ctx)
         code = InputRefusedError.exit_code if ctx.faults else 0
         status = "refused" if ctx.faults else "done"
         # a part of a step stands for itself: the next night must not take it for the whole
@@ -225,6 +263,13 @@ class Runner:
         if rows:
             frame = ctx.spark.createDataFrame(rows, promise("ops.source_fault").schema)
             ctx.lake.merge("ops.source_fault", frame, keep=True)
+
+    @staticmethod
+    def _write_access(ctx: Context) -> None:
+        """Note in the commit book how far the access log has come."""
+        head = ctx.lake.access.head() if ctx.lake.access is not None else None
+        if head is not None:
+            CommitBook(ctx.lake.root).note_access(head)
 
     def _dry_run(self) -> int:
         for plan in self.plans:

@@ -66,18 +66,27 @@ def score(documents: list[dict[str, object]]) -> dict[str, tuple[int, float, int
     }  # fmt: skip
 
 
-# Recall and precision that are reached on the annotated sample set; the aim is 0.95 and 0.90 in each class.
-REACHED = {"address": (0.88, 0.95), "contact": (0.95, 0.98), "date": (0.98, 0.93), "id": (0.98, 0.98), "name": (0.95, 0.85)}
-
-
 def test_the_annotated_sample_set() -> None:
+    """In each class, over all texts and over the half that no rule was made from: recall and precision of words."""
     path = shared_samples("presidio-synth") / "presidio-synth" / "synth_dataset_v2.json"
     documents = json.loads(path.read_text(encoding="utf-8"))
-    told = score(documents)
-    for name, (n_gold, recall, n_replaced, precision) in told.items():
-        print(f"{name:8} {n_gold:6,} words, recall {recall:.3f} | {n_replaced:6,} replaced, precision {precision:.3f}")
-    below = {c: t for c, t in told.items() if t[1] < REACHED[c][0] or t[3] < REACHED[c][1]}
-    assert not below
+    for part, texts in (("all texts", documents), ("the half not looked at", documents[1::2])):
+        told = score(texts)
+        print(f"\n{part}: {len(texts):,}")
+        for name, (n_gold, recall, n_replaced, precision) in told.items():
+            print(f"{name:8} {n_gold:6,} words, recall {recall:.3f} | {n_replaced:6,} replaced, precision {precision:.3f}")
+        assert not {c: t for c, t in told.items() if t[1] < 0.95 or t[3] < 0.90}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Give Ondansetron and Aspirin 4 mg at once.", "Sodium and Potassium 4 were normal.", "Walked 20 Minutes daily for 30 days.",
+        "Pain in the corner of the mouth and lips.", "At 3 Tesla the lesion in the right kidney measures 14 x 12 mm.",
+    ],
+)  # fmt: skip
+def test_what_looks_like_an_address_and_is_none(text: str) -> None:
+    assert [span for span in find(text, known=lexicon()) if span.kind == "address"] == []
 
 
 def identities(n: int) -> list[dict[str, str]]:
@@ -94,20 +103,28 @@ def identities(n: int) -> list[dict[str, str]]:
     return made
 
 
+OF_RECORD = {
+    "given": "name", "family": "name", "GIVEN": "name", "FAMILY": "name", "mrn": "id", "ssn": "id", "phone": "contact", "email": "contact",
+    "address": "address", "city": "address", "born": "date", "date": "date",
+}  # fmt: skip
+
+
 def test_who_is_known_from_the_record_is_found_in_the_note() -> None:
-    n = hit = kept = 0
+    count, kept = Counter[tuple[str, str]](), 0
     for person in identities(100):
         names, ids = [person["given"], person["family"]], [person[k] for k in ("mrn", "ssn", "phone", "email", "address", "city", "born")]
         for form in RECORD_NOTES:
             text = form.format(**person)
             kinds = covered(text, find(text, names, ids, known=lexicon()))
-            for value in {v for k, v in person.items() if f"{{{k}}}" in form}:
-                for at in re.finditer(re.escape(value), text):
-                    n += 1
-                    hit += all(kinds[i] for i in range(*at.span()) if text[i].isalnum())
+            for name in [n for n in person if f"{{{n}}}" in form]:
+                for at in re.finditer(rf"(?<!\w){re.escape(person[name])}(?!\w)", text):
+                    count[OF_RECORD[name], "n"] += 1
+                    count[OF_RECORD[name], "hit"] += all(kinds[i] for i in range(*at.span()) if text[i].isalnum())
             kept += any(kinds[m.start()] for m in re.finditer(r"120/80|4\.5 mmol/L|metformin 500 mg|chest pain|dyspnea", text))
-    print(f"own notes: {hit:,} of {n:,} identities found ({hit / n:.4f})")
-    assert hit / n >= 0.99
+    for name in sorted(set(OF_RECORD.values())):
+        n, hit = count[name, "n"], count[name, "hit"]
+        print(f"own notes: {name:8} {hit:,} of {n:,} found ({hit / n:.4f})")
+        assert hit / n >= 0.99
     assert kept == 0, "what is no identifier stays"
 
 

@@ -10,7 +10,7 @@ from medlake.grammar.errors import MissingExtraError
 from medlake.privacy import rewrite_notes
 from medlake.privacy.lexicon import is_installed, lexicon
 from medlake.privacy.recognise import find
-from medlake.privacy.rewrite_notes import rewritten, tagged
+from medlake.privacy.rewrite_notes import described, rewritten, tagged
 from medlake.privacy.surrogates import Writer
 
 ROWS = [
@@ -38,6 +38,20 @@ def test_a_note_is_rewritten_as_one_process_does(spark: SparkSession, surrogates
     assert ("2024-02-29" if surrogates else "[NAME] was seen on [DATE]") in first
     assert not any(word in first for word in ("Anna", "Meyer", "12345678"))
     assert told[ROWS[2][0]]["text"] == ROWS[2][0], "what is no identifier stays"
+
+
+@pytest.mark.skipif(not is_installed(), reason="the extra `notes` is not installed")
+def test_a_description_of_images_names_nobody_at_all(spark: SparkSession) -> None:
+    told = {
+        "CT THORAX SMITH JOHN ROUTINE": "CT THORAX [NAME] [NAME] ROUTINE",
+        "Abdomen Pelvis for Dr. Garcia": "Abdomen Pelvis for Dr. [NAME]",
+        "axial T1 3 mm left kidney": "axial T1 3 mm left kidney",
+        "Head of Quux": "Head of [NAME]",
+        None: None,
+    }
+    rows = spark.createDataFrame([(text, ["Quux"], ["4711-77"]) for text in told], "text string, names array<string>, ids array<string>")
+    found = rows.select("text", described(F.col("text"), frozenset({"routine"})).alias("made")).collect()
+    assert {r["text"]: r["made"] for r in found} == told
 
 
 def test_without_the_dictionaries_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

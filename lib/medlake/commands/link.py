@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from medlake.cli_options import ConfOption, DryOption, FormOption, LakeOption, LandingOption, ProfileOption
+from medlake.commands.options import ConfOption, DryOption, FormOption, LakeOption, LandingOption, ProfileOption
 from medlake.grammar.errors import UsageError
 from medlake.steps.runner import Options, Runner
 

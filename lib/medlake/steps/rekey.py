@@ -1,0 +1,34 @@
+"""After a new key: the registry's ids are made anew, and what was made with the old one goes from silver and gold.
+
+The steps behind it build all of it again. People who left their sources keep their place in the registry, under new
+ids.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import functions as F
+
+from medlake.doors.ledger import Counts
+from medlake.grammar.contract import all_promises, promise
+from medlake.privacy.pseudonym import id_from, keyed_hash, mapped_uid
+from medlake.steps.context import Context
+
+
+def run(ctx: Context) -> Counts:
+    """Hash each key of the registry and each UID again, and empty the open zone's tables of persons."""
+    named = F.col("source"), F.col("person_source_value")
+    keys = ctx.lake.read("vault.id_vault").withColumns({
+        "source_key_hash": keyed_hash(ctx.key, *named),
+        "event_key": keyed_hash(ctx.key, F.lit("event").alias("kind"), *named),
+    }).withColumn("own_person_id", id_from(F.col("source_key_hash")))  # fmt: skip
+    whole = keys.withColumn("person_id", F.col("own_person_id"))
+    ctx.lake.merge("vault.id_vault", whole)
+    uids = ctx.lake.read("vault.uid_map")
+    ctx.lake.merge("vault.uid_map", uids.withColumn("mapped_uid", mapped_uid(ctx.key, F.col("uid"))))
+    n = 0
+    for name in all_promises():
+        if name.startswith(("silver.", "gold.")) and ctx.lake.version(name) is not None:
+            nothing = ctx.spark.createDataFrame([], promise(name).schema)
+            n += ctx.lake.merge(name, nothing).deleted
+    ctx.say(f"rekey: {n:,} rows made with the old key are gone; what follows makes them anew")
+    return Counts()
