@@ -8,13 +8,15 @@ from medlake.features.comorbidity import PREFIXES, prefixes
 from medlake.features.icd import CATEGORIES, TRANSLATIONS, category_rows, translation_rows
 from medlake.steps.context import Context
 
+FROM_CONF = ("ref.icd10_category", "ref.icd9_to_icd10")  # made from conf/ref alone: nothing of a source is in them
+
 
 def reference(ctx: Context) -> dict[str, DataFrame]:
-    """ref.icd10_category and ref.icd9_to_icd10."""
+    """The tables of FROM_CONF."""
     said = ctx.conf.texts("ref", suffix=".tsv")
     categories = ctx.spark.createDataFrame(list(category_rows(said["icd10cm"])), CATEGORIES)
     translations = ctx.spark.createDataFrame(list(translation_rows(said["icd9_to_icd10cm"])), TRANSLATIONS)
-    return {"ref.icd10_category": categories, "ref.icd9_to_icd10": translations}
+    return dict(zip(FROM_CONF, (categories, translations), strict=True))
 
 
 def of_comorbidity(ctx: Context) -> DataFrame:
