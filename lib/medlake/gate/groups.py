@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.gate.resolve import Check
-from medlake.gate.rows import KEYS, least, taken_apart, with_samples
+from medlake.gate.rows import KEYS, least, named, taken_apart, with_samples
 
 VALUE, SOURCE = "value", "source"
 # place: of which column a value is; to: the table.column it refers to; the rest: numbers of figures, and what is right.
@@ -138,8 +138,7 @@ def items(rows: DataFrame, places: Sequence[Place], key: str | None) -> DataFram
         f"'value', CAST(`{p.column}` AS STRING), 'beside', {p.beside}, 'is_zero', {p.zero}) END"
         for p in places
     )
-    named = F.col(key).cast("string") if key else F.lit(None).cast("string")
-    every = rows.select(F.explode(F.expr(f"array_compact(array({told}))")).alias("item"), named.alias("key"))
+    every = rows.select(F.explode(F.expr(f"array_compact(array({told}))")).alias("item"), named(key))
     return every.select("item.*", "key")
 
 
@@ -227,7 +226,7 @@ def eras_missing(conditions: DataFrame, eras: DataFrame, wrong: int, of: int) ->
     told = eras.select("person_id", F.lit(True).alias("_has")).distinct()
     rows = seen.join(told, on="person_id", how="left")
     codes = F.array_compact(F.array(F.lit(of), F.when(F.col("_has").isNull(), F.lit(wrong))))
-    return rows.select(codes.alias("codes"), F.col("person_id").cast("string").alias("key"))
+    return rows.select(codes.alias("codes"), named("person_id"))
 
 
 def periods_overlapping(periods: DataFrame, wrong: int, of: int) -> DataFrame:
@@ -247,4 +246,4 @@ def periods_overlapping(periods: DataFrame, wrong: int, of: int) -> DataFrame:
         lambda x: F.coalesce(x, F.lit(False)),
     )
     codes = F.array_compact(F.array(F.lit(of), F.when(touching, F.lit(wrong))))
-    return by.select(codes.alias("codes"), F.col("person_id").cast("string").alias("key"))
+    return by.select(codes.alias("codes"), named("person_id"))

@@ -167,8 +167,12 @@ def marked(rows: DataFrame, figures: Mapping[str, int], key: str | None) -> Data
     """(codes, key): for each row the numbers of the figures it counts for."""
     # one text for all: a hundred calls to the JVM for each table would take longer than reading it
     codes = ", ".join(f"CASE WHEN {sql} THEN {number} END" for sql, number in figures.items())
-    named = F.col(key).cast("string") if key else F.lit(None).cast("string")
-    return rows.select(F.expr(f"array_compact(array({codes}))").alias("codes"), named.alias("key"))
+    return rows.select(F.expr(f"array_compact(array({codes}))").alias("codes"), named(key))
+
+
+def named(key: str | None) -> Column:
+    """The row's key as a number, as OMOP's are: texts could not be compared within a hash aggregate."""
+    return (F.col(key).try_cast("bigint") if key else F.lit(None).cast("bigint")).alias("key")
 
 
 def counted(sets: DataFrame) -> DataFrame:
@@ -193,5 +197,5 @@ def taken_apart(figures: DataFrame) -> DataFrame:
     return (
         figures.groupBy("code")
         .agg(F.sum("n").alias("n"), *least())
-        .select("code", "n", F.array_sort(F.array_compact(F.array(*KEYS))).alias("keys"))
+        .select("code", "n", F.array_sort(F.array_compact(F.array(*KEYS))).cast("array<string>").alias("keys"))
     )
