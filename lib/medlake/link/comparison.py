@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ELSE = "other"
+OTHER_YEAR = "other_year"  # the same birthday, but years apart by more than one digit: father and son
 NAMESAKE = "other_name"  # a letter or two away, but a name in its own right: twins are often called so
 
 
@@ -84,6 +85,7 @@ _PREFIX = f"substr(national_id_l, 1, {_LAST} - 1) = substr(national_id_r, 1, {_L
 _TURNED = f"reverse(substr(national_id_l, {_LAST}, 2)) = substr(national_id_r, {_LAST}, 2)"
 _YEAR = "substr(birth_l, 1, 4) = substr(birth_r, 1, 4)"
 _SAME_DAY, _SAME_MONTH = f"{_day('l')} = {_day('r')}", f"{_month('l')} = {_month('r')}"
+_YEAR_TURNED = "reverse(substr(birth_l, 3, 2)) = substr(birth_r, 3, 2)"
 _HOME = "street_l = street_r AND house_l = house_r AND (zip_l = zip_r OR city_l = city_r)"
 _NEAR_HOME = (
     f"({_near('street', 2, 5)} AND (house_l = house_r OR zip_l = zip_r OR city_l = city_r)) "
@@ -113,9 +115,9 @@ COMPARISONS: tuple[Comparison, ...] = (
         Level("same", "birth_l = birth_r", 0.90, 0.00004),
         Level("day_month", f"{_YEAR} AND {_day('l')} = {_month('r')} AND {_month('l')} = {_day('r')}", 0.02, 0.00002),
         Level("one_digit", _near("birth", 1), 0.04, 0.0008),
-        Level("two_parts", f"({_YEAR} AND ({_SAME_DAY} OR {_SAME_MONTH})) OR ({_SAME_DAY} AND {_SAME_MONTH}) "
-              f"OR {_near('birth', 2)}", 0.03, 0.01),
-        Level(ELSE, "TRUE", 0.01, 0.98914),
+        Level(OTHER_YEAR, f"{_SAME_DAY} AND {_SAME_MONTH} AND NOT {_YEAR_TURNED}", 0.005, 0.0027),
+        Level("two_parts", f"({_YEAR} AND ({_SAME_DAY} OR {_SAME_MONTH})) OR {_near('birth', 2)}", 0.025, 0.0075),
+        Level(ELSE, "TRUE", 0.01, 0.98894),
     )),
     Comparison("sex", _both("sex"), (
         Level("same", "sex_l = sex_r", 0.99, 0.5),
@@ -161,14 +163,15 @@ def _at(field: str, *names: str) -> str:
 
 
 _NUMBER, _OTHER_GIVEN = _at("national_id", "same", "near"), _at("given", ELSE, NAMESAKE)
+_OTHER_BIRTH, _OTHER_FAMILY = _at("birth", ELSE, OTHER_YEAR), _at("family", ELSE)
 VETOES: tuple[Veto, ...] = (
     # Numbers that differ in their last two digits alone are not taken for a slip: brothers and sisters have such.
     Veto("other_given_name", f"{_OTHER_GIVEN} AND NOT {_NUMBER}",
          "Another given name and no number in common: a twin or somebody of the family."),
-    Veto("other_birth_date", f"{_at('birth', ELSE)} AND NOT ({_NUMBER} AND NOT {_OTHER_GIVEN})",
+    Veto("other_birth_date", f"{_OTHER_BIRTH} AND NOT ({_NUMBER} AND NOT {_OTHER_GIVEN})",
          "Another birth date and no number in common: a parent, a child, or a namesake."),
-    Veto("somebody_elses_number", f"{_OTHER_GIVEN} AND level_birth IN (-1, {BY_FIELD['birth'].place(ELSE)}) "
-         f"OR (CASE WHEN {_OTHER_GIVEN} THEN 1 ELSE 0 END + CASE WHEN {_at('family', ELSE)} THEN 1 ELSE 0 END "
-         f"+ CASE WHEN {_at('birth', ELSE)} THEN 1 ELSE 0 END) >= 2 AND NOT {_at('place', 'home', 'near_home')}",
+    Veto("somebody_elses_number", f"{_OTHER_GIVEN} AND (level_birth = -1 OR {_OTHER_BIRTH}) "
+         f"OR (CASE WHEN {_OTHER_GIVEN} THEN 1 ELSE 0 END + CASE WHEN {_OTHER_FAMILY} THEN 1 ELSE 0 END "
+         f"+ CASE WHEN {_OTHER_BIRTH} THEN 1 ELSE 0 END) >= 2 AND NOT {_at('place', 'home', 'near_home')}",
          "A number in common, but names and birth date are another's."),
 )  # fmt: skip

@@ -43,6 +43,12 @@ class Model:
         return [math.log2(max(a, LEAST_M) / max(b, LEAST_U)) for a, b in zip(m, u, strict=True)]
 
     @property
+    def is_of_now(self) -> bool:
+        """Whether it has a weight for each level that is looked at today: the code may have changed since."""
+        sizes = {c.field: len(c.levels) for c in COMPARISONS}
+        return all({field: len(v) for field, v in shares.items()} == sizes for shares in (self.m, self.u))
+
+    @property
     def prior_weight(self) -> float:
         """log2 of the odds of a match beforehand, in bits."""
         return math.log2(self.prior / (1 - self.prior))

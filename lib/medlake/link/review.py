@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import partial
 from typing import TypeVar
 
 import pandas as pd
@@ -60,10 +59,14 @@ def cut(edges: DataFrame, rejects: DataFrame, labels: DataFrame, *, spared: floa
     inside = edges.join(left, on="a", how="inner").select("group", "a", "b", "strength")
     both = inside.join(torn.select("group").distinct(), on="group", how="left_semi").unionByName(torn)
     kind = edges.schema["a"].dataType.simpleString()
-    return both.groupBy("group").applyInPandas(partial(_weakest, spared), f"a {kind}, b {kind}")
+
+    def weakest(group: pd.DataFrame) -> pd.DataFrame:
+        return _weakest(group, spared)
+
+    return both.groupBy("group").applyInPandas(weakest, f"a {kind}, b {kind}")
 
 
-def _weakest(spared: float, group: pd.DataFrame) -> pd.DataFrame:
+def _weakest(group: pd.DataFrame, spared: float) -> pd.DataFrame:
     is_reject = group["strength"].isna()
     rejects = group.loc[is_reject, ["a", "b"]].itertuples(index=False, name=None)
     edges = group.loc[~is_reject, ["a", "b", "strength"]].itertuples(index=False, name=None)

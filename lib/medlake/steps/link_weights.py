@@ -45,7 +45,10 @@ def _model(ctx: Context, records: DataFrame, ruled: DataFrame, choices: linkage.
     held = ctx.lake.read("vault.link_model")
     last = None if ctx.extra.get("estimate") else held.orderBy(F.desc("made_at"), "model_id").first()
     if last is not None:
-        return Model.from_json(last["parameters"])
+        model = Model.from_json(last["parameters"])
+        if model.is_of_now:
+            return model
+        ctx.say("link: the model is of a former version of the comparisons; a new one is made")
     ends = {"left": "l", "right": "r"}
     own = records.select(*KEY, OWN)
     named = ruled.select(*ENDS)
