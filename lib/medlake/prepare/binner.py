@@ -1,5 +1,4 @@
 """Numbers as bins: of equal width, of equal counts, or between edges given. Fitting runs Spark jobs: one sum."""
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 
@@ -88,7 +87,7 @@ class BinnerModel(KeepsFacts, _Params):
     """The edges between the bins. Lazy."""
 
     @property
-    def binEdges(self) -> dict[str, list[float]]:  # noqa: N802
+    def binEdges(self) -> dict[str, list[float]]:
         """The edges between the bins of each column."""
         return dict(zip(self.inputs(), self._kept["edges"], strict=True))
 

@@ -1,5 +1,4 @@
 """The last value known before, where one is missing now. Nothing is learned, so there is nothing to fit."""
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 The shape of the room: stages read and write named columns. A number is missing where it is null, NaN or infinite;
 any other value where it is null. Without `outputCols` a stage writes over its inputs.
 """
-# ruff: noqa: N815
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Categories as numbers: one-hot with an `other` and a `missing` level, and ordinal. Fitting runs Spark jobs."""
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

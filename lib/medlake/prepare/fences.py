@@ -2,7 +2,6 @@
 
 Sources: robust z by Iglewicz and Hoaglin 1993 (0.6745 (x - median) / MAD); fences by Tukey 1977.
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 Fitting runs Spark jobs: one for the overall values, one more for the groups, whose values stay a table.
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Columns that say whether a value was missing. Fitting runs Spark jobs: one aggregation."""
-# ruff: noqa: N803
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 Source: Liu, Ting and Zhou 2008. Each tree grows on maxSamples rows, so a forest needs no more than trees × maxSamples
 rows: a seeded sample of that size goes to scikit-learn's forest on the driver, and all rows are scored where they are.
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

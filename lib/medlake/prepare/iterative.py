@@ -1,5 +1,4 @@
 """Missing values by rounds of linear regressions (MICE-like). Fitting runs Spark jobs: sums, one a column and round."""
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 
@@ -194,7 +193,7 @@ class IterativeImputerModel(KeepsFacts, _Params):
     """The chain of regressions: each row is filled from its own numbers alone. Lazy."""
 
     @property
-    def nIter(self) -> int:  # noqa: N802
+    def nIter(self) -> int:
         """Rounds until nothing moved."""
         return len(self._kept["rounds"])
 

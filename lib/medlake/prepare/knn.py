@@ -3,7 +3,6 @@
 Neither the rows of the fit nor those to be filled are ever on one machine: both travel as blocks, each block of
 one meets each block of the other, and what a task found so far is merged as it goes.
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 MLlib's scalers take vectors without missing values; these take columns and leave a missing value missing.
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

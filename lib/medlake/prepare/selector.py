@@ -2,7 +2,6 @@
 
 Sources: stability selection by Meinshausen and Bühlmann 2010; scores as scikit-learn's feature_selection has them.
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 Source: Hampel 1974; Pearson 2002 (a value more than 3 scaled MADs from the median of its window is replaced by it).
 """
-# ruff: noqa: N803, N815
 
 from __future__ import annotations
 
