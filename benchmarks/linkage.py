@@ -15,7 +15,6 @@ import argparse
 import csv
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -155,43 +154,44 @@ def rightness(clusters: Path) -> tuple[float, float, float]:
     return precision, recall, 2 * precision * recall / max(precision + recall, 1e-9)
 
 
-def peak_of(process: subprocess.Popen[bytes], seen: list[int]) -> None:
-    """Keep the largest sum of resident memory of a process and all below it."""
+def watched(process: subprocess.Popen[bytes], seen: list[int], used: dict[int, int]) -> None:
+    """Keep the largest sum of resident memory of a process and all below it, and the CPU ticks of each."""
     page = os.sysconf("SC_PAGE_SIZE")
     while process.poll() is None:
-        parents, pages = {}, {}
+        parents, pages, ticks = {}, {}, {}
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
                 try:
                     stat = (folder / "stat").read_text().rpartition(")")[2].split()
-                    parents[int(folder.name)], pages[int(folder.name)] = int(stat[1]), int(stat[21])
+                    pid = int(folder.name)
+                    parents[pid], pages[pid], ticks[pid] = int(stat[1]), int(stat[21]), int(stat[11]) + int(stat[12])
                 except OSError:
                     continue
         below = {process.pid}
         while more := {p for p, parent in parents.items() if parent in below} - below:
             below |= more
         seen[0] = max(seen[0], page * sum(pages.get(p, 0) for p in below))
+        used |= {p: ticks.get(p, 0) for p in below}
         time.sleep(0.2)
 
 
 def timed(n: int, cores: int, work: Path) -> tuple[float, float, float, tuple[float, float, float]]:
-    """Seconds, CPU seconds (of all sizes so far), peak GB and rightness of one size."""
+    """Seconds, CPU seconds, peak GB and rightness of one size."""
     data, out, conf = work / f"people-{n}.csv", work / f"clusters-{n}.csv", work / "conf"
     write_people(data, n)
     (conf / "spark").mkdir(parents=True, exist_ok=True)
     local = (ROOT / "conf" / "spark" / "local.conf").read_text(encoding="utf-8")
     (conf / "spark" / "local.conf").write_text(local.replace("local[*]", f"local[{cores}]"))
     command = [sys.executable, "-m", "medlake", "link", "--csv", str(data), "--key", "rec_id", "--export", str(out)]
-    seen, start = [0], time.perf_counter()
+    seen, ticks, start = [0], dict[int, int](), time.perf_counter()
     process = subprocess.Popen([*command, "--conf", str(conf)])
-    watch = threading.Thread(target=peak_of, args=(process, seen))
+    watch = threading.Thread(target=watched, args=(process, seen, ticks))
     watch.start()
     if process.wait():
         raise SystemExit(f"medlake link ended with {process.returncode}")
     seconds = time.perf_counter() - start
     watch.join()
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, used.ru_utime + used.ru_stime, seen[0] / 1e9, rightness(out)
+    return seconds, sum(ticks.values()) / os.sysconf("SC_CLK_TCK"), seen[0] / 1e9, rightness(out)
 
 
 def main() -> None:
@@ -201,13 +201,11 @@ def main() -> None:
     chosen = parser.parse_args()
     head = ("records", "seconds", "CPU seconds", "records a second", "peak GB", "precision", "recall", "F1")
     lines = [f"| {' | '.join(head)} |", "|" + "---:|" * len(head)]
-    before = 0.0
     for n in chosen.sizes:
         with tempfile.TemporaryDirectory(prefix="linkage-") as work:
             seconds, cpu, peak, right = timed(n, chosen.cores, Path(work))
-            used, before = cpu - before, cpu
         figures = " | ".join(f"{figure:.4f}" for figure in right)
-        lines.append(f"| {n:,} | {seconds:,.0f} | {used:,.0f} | {n / seconds:,.0f} | {peak:.1f} | {figures} |")
+        lines.append(f"| {n:,} | {seconds:,.0f} | {cpu:,.0f} | {n / seconds:,.0f} | {peak:.1f} | {figures} |")
         print("\n".join(lines), flush=True)
 
 
