@@ -36,7 +36,7 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 	@.venv/bin/medlake night --lake $(LAKE) --landing samples/night2
 
 .PHONY: test
-test: env ## all tests, whole nights, kills and a real cluster among them (about 50 minutes on 2 cores)
+test: env ## all tests, whole nights, kills and a real cluster among them (about an hour on 2 busy cores)
 	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not long"
 
 .PHONY: test-long
@@ -44,7 +44,7 @@ test-long: env ## what takes too long for every time: kills in eight steps and a
 	@$(PY) -m pytest -m long
 
 .PHONY: test-quick
-test-quick: env ## the tests of every rule, property and table, without whole nights (12 minutes)
+test-quick: env ## the tests of every rule, property and table, without whole nights (20 minutes)
 	@$(PY) -m pytest -m "not slow"
 
 .PHONY: check

@@ -93,7 +93,7 @@ class AccessLog:
             wanted.setdefault(int(known_head["n"]), set()).add(str(known_head["hash"]))
         said, n, head = list[str](), 0, self.head()
         if head is not None:
-            if not hmac.compare_digest(str(head.get("seal")), self._hash({k: head.get(k) for k in ("n", "hash")})):
+            if not _same(head.get("seal"), self._hash({k: head.get(k) for k in ("n", "hash")})):
                 said.append("the note of how far the access log reached is not as it was written")
             else:
                 wanted.setdefault(int(head["n"]), set()).add(str(head["hash"]))
@@ -122,7 +122,7 @@ class AccessLog:
 
     def _holds(self, line: dict[str, Any]) -> bool:
         rest = {k: v for k, v in line.items() if k != "hash"}
-        return hmac.compare_digest(str(line.get("hash")), self._hash(rest))
+        return _same(line.get("hash"), self._hash(rest))
 
     def _hash(self, said: dict[str, Any]) -> str:
         return hmac.new(self._key(), b"access" + json.dumps(said, sort_keys=True).encode(), sha256).hexdigest()
@@ -199,3 +199,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any] | None]:
             except ValueError:
                 said = None
             yield said if isinstance(said, dict) else None
+
+
+def _same(told: object, hashed: str) -> bool:
+    """Whether what a line says is its hash; it may say anything."""
+    return hmac.compare_digest(str(told).encode("utf-8", "surrogatepass"), hashed.encode())
