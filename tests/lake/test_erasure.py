@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from tests.tables import assert_rows, rows
@@ -13,9 +12,6 @@ from medlake.doors.commits import CommitBook
 from medlake.doors.erasure import purge
 from medlake.doors.lake import Lake
 from medlake.privacy.leak_scan import hits
-
-# Long: after it in one process some lakes read as if they were of before (see tests/spec/quarantine/test_second_try.py).
-pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 LINKS = """
     left_source | left_key  | right_source | right_key | rule

@@ -25,8 +25,7 @@ from medlake.steps.forgotten import GONE, entries_left, files_left, records_left
 from medlake.steps.runner import Options, Runner
 from medlake.steps.whom import whom
 
-# Long: after it in one process some lakes read as if they were of before (see tests/spec/quarantine/test_second_try.py).
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 PERSON = (
     "SELECT pid AS person_source_value, born AS birth_date, family AS family_name, given AS given_name, street AS address_line, phone,\n"

@@ -16,8 +16,7 @@ from medlake.steps.aside import list_aside, show_aside
 from medlake.steps.reconcile import reconcile
 from medlake.steps.runner import Options, Runner
 
-# Long until it is known why the fourth test failed once among all others; alone it passes.
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 TOML = '[table.people]\nfiles = "people*.csv"\nseparator = ";"\nkey = ["pid"]\n[table.results]\nfiles = "results*.tsv"\nencoding = "{encoding}"\n'
 PERSON = "SELECT pid AS person_source_value, born AS year_of_birth FROM people\n"
 RESULT = (
