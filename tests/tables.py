@@ -14,9 +14,12 @@ from datetime import date, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from medlake.grammar.contract import data_type, promise
+
+PLAIN = {"bigint": 0, "int": 0, "double": 0.0, "string": "x", "boolean": False, "date": date(2000, 1, 1), "timestamp": datetime(2000, 1, 1)}
 
 
 def parsed(text: str) -> tuple[list[str], list[list[str]]]:
@@ -58,6 +61,17 @@ def rows(spark: SparkSession, table: str | None, text: str, **types: str) -> Dat
     data = [tuple(value(c, k) for c, k in zip(row, kinds, strict=True)) for row in cells]
     schema = T.StructType([T.StructField(n, k) for n, k in zip(names, kinds, strict=True)])
     return spark.createDataFrame(data, schema)
+
+
+def filled(spark: SparkSession, table: str, text: str) -> DataFrame:
+    """A whole table from text: columns that the text leaves out are null, or a plain value where null is not promised."""
+    given = rows(spark, table, text)
+    lacking = {}
+    for c in promise(table).columns.values():
+        if c.name not in given.columns:
+            blank = F.lit(None) if c.nullable else F.array() if c.type.startswith("array") else F.lit(PLAIN[c.type])
+            lacking[c.name] = blank.cast(data_type(c.type))
+    return given.withColumns(lacking)
 
 
 def assert_rows(actual: DataFrame, text: str) -> None:

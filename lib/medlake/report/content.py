@@ -9,6 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from medlake.report.care import Care, Rule
+from medlake.report.work import (
+    Change,
+    FailedCheck,
+    Intake,
+    Refusal,
+    SetAside,
+    StepRun,
+    TableChecks,
+    TableVersion,
+    Weighed,
+)
 
 
 @dataclass(frozen=True)
@@ -197,80 +208,6 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What one source brought this night; rows_in = kept + merged + set aside."""
-
-    source: str
-    about: str
-    n_files: int
-    n_bytes: int
-    rows_in: int
-    rows_kept: int
-    rows_merged: int
-    rows_quarantined: int
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """Records of one source set aside for one reason."""
-
-    source: str
-    reason_code: str
-    n: int
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A source, or one table of it, that was refused as a whole; `fault` says what to do."""
-
-    source: str
-    subject: str
-    fault: str
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """Pairs of records whose match weight lies in one band (bits from `band` on), and what follows from it."""
-
-    decision: str
-    band: int
-    n: int | None
-    n_mark: str | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """What the night did to one table, in rows; None: a few people, where a row stands for a person."""
-
-    table: str
-    n_inserted: int | None
-    n_updated: int | None
-    n_deleted: int | None
-
-
-@dataclass(frozen=True)
-class StepRun:
-    """One step of the night: start in seconds after the first step, duration in seconds."""
-
-    step: str
-    offset_seconds: float
-    seconds: float
-    status: str
-    rows_in: int | None = None
-    rows_changed: int | None = None
-
-
-@dataclass(frozen=True)
-class TableVersion:
-    """One table of the lake: its version, and the night and step that wrote it last."""
-
-    table: str
-    version: int
-    night: int
-    step: str
-
-
-@dataclass(frozen=True)
 class PageContent:
     """Everything one page says. Empty tuples are said in words ("no images yet")."""
 
@@ -294,6 +231,8 @@ class PageContent:
     set_aside: tuple[SetAside, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     weights: tuple[Weighed, ...] = ()
+    checks: tuple[TableChecks, ...] = ()
+    failed_checks: tuple[FailedCheck, ...] = ()
     changes: tuple[Change, ...] = ()
     steps: tuple[StepRun, ...] = ()
     versions: tuple[TableVersion, ...] = ()

@@ -47,6 +47,7 @@ class Figures:
     tasks: tuple[TaskFigures, ...]
     intake: Markup | None
     set_aside: Markup | None
+    checks: Markup | None
     changes: Markup | None
     steps: Markup | None
 
@@ -70,6 +71,7 @@ def of(content: PageContent) -> Figures:
         tasks=tuple(_task(content, task) for task in content.tasks),
         intake=_intake(content),
         set_aside=_set_aside(content),
+        checks=_checks(content),
         changes=_changes(content),
         steps=_steps(content),
     )
@@ -245,6 +247,21 @@ def _set_aside(content: PageContent) -> Markup | None:
     ]
     alt = "Records set aside. " + "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
     return charts.rows(bars, alt=words.clean(alt)) if bars else None
+
+
+def _checks(content: PageContent) -> Markup | None:
+    bars = []
+    for one in content.checks:
+        whole = one.n_passed + one.n_failed
+        if whole:
+            passed = one.n_passed / whole
+            segments = (Segment(0, passed), Segment(passed, 1 - passed, ORANGE))
+            failed = f"{number(one.n_failed)} of {number(whole)} failed"
+            text = failed if one.n_failed else f"all {number(whole)} passed"
+            bars.append(Row(words.table(one.table), text, segments))
+    alt = "Checks passed, by table. " + "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
+    legend = (("passed", charts.KEPT), ("failed", ORANGE))
+    return charts.rows(bars, alt=alt, end=1, legend=legend) if bars else None
 
 
 def _changes(content: PageContent) -> Markup | None:

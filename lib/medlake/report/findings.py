@@ -173,6 +173,14 @@ def intake(content: PageContent) -> str:
     )
 
 
+def checks(content: PageContent) -> str:
+    """How many checks passed."""
+    failed = sum(one.n_failed for one in content.checks)
+    told = sum(one.n_passed for one in content.checks) + failed
+    rest = f"{number(failed)} failed" if failed else "none failed"
+    return f"{words.plural(told, 'check')} of {words.plural(len(content.checks), 'table')} could be told; {rest}."
+
+
 def changes(content: PageContent) -> str:
     """How much of the lake the night changed."""
     if not content.changes:

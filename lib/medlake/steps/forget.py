@@ -21,6 +21,7 @@ from medlake.steps.forgotten import TOMBSTONES, owner, tombstones
 from medlake.steps.sources import HOLDERS, all_sources
 
 KEY = ("source", "person_source_value")
+LEFT, RIGHT = ("left_source", "left_key"), ("right_source", "right_key")
 PLACE = ("source", "file_sha256", "row")
 SHORTEST = 5  # of a number that is looked for in records whose owner is not known
 
@@ -202,15 +203,16 @@ def _from_uid_map(ctx: Context, objects: DataFrame) -> None:
 
 
 def _from_vault(ctx: Context, keys: DataFrame, persons: DataFrame) -> None:
-    lake = ctx.lake
-    for name in ("vault.identity", "vault.id_vault"):
-        lake.remove(name, lake.read(name).join(keys, on=list(KEY), how="left_semi"))
-    lake.remove("vault.date_offset", lake.read("vault.date_offset").join(persons, on="person_id", how="left_semi"))
-    links = lake.read("vault.person_link")
-    ends = [
-        links.join(keys.toDF(f"{end}_source", f"{end}_key"), on=[f"{end}_source", f"{end}_key"], how="left_semi")
-        for end in ("left", "right")
-    ]
-    lake.remove("vault.person_link", ends[0].select(*links.columns).unionByName(ends[1].select(*links.columns)))
-    tally = lake.read("vault.patient_tally")
-    lake.remove("vault.patient_tally", tally.join(keys.toDF(*PATIENT), on=list(PATIENT), how="left_semi"))
+    """Every row of the vault under one of the keys or ids, at either end of a pair; tombstones name neither."""
+    for name, said in all_promises().items():
+        if not name.startswith("vault.") or ctx.lake.version(name) is None:
+            continue
+        rows = ctx.lake.read(name)
+        by_key = [on for on in (PATIENT, LEFT, RIGHT) if set(on) <= set(said.columns)]
+        if not by_key and set(KEY) <= set(said.columns):
+            by_key = [KEY]
+        parts = [rows.join(keys.toDF(*on), on=list(on), how="left_semi") for on in by_key]
+        by_id = [on for on in ("person_id", "to_person_id") if on in said.columns]
+        parts += [rows.join(persons.toDF(on), on=on, how="left_semi") for on in by_id]
+        if parts:
+            ctx.lake.remove(name, reduce(DataFrame.unionByName, [part.select(*rows.columns) for part in parts]))

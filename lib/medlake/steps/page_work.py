@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from medlake.gate import summary
 from medlake.grammar.contract import all_promises
 from medlake.privacy.disclosure import hide_small_counts
 from medlake.report import operations
-from medlake.report.content import Change, Intake, Refusal, SetAside, StepRun, TableVersion, Weighed
+from medlake.report.work import (
+    Change,
+    FailedCheck,
+    Intake,
+    Refusal,
+    SetAside,
+    StepRun,
+    TableChecks,
+    TableVersion,
+    Weighed,
+)
 from medlake.steps.context import Context
 from medlake.steps.sources import source_toml
 
@@ -30,6 +41,7 @@ def work(ctx: Context) -> dict[str, Any]:
         "set_aside": tuple(SetAside(**row.asDict()) for row in set_aside),
         "refusals": tuple(Refusal(**row.asDict()) for row in refusals),
         "weights": _weights(ctx),
+        **_checks(ctx),
         "changes": _changes(ctx, runs),
         "steps": tuple(StepRun(**row.asDict()) for row in steps),
         "versions": tuple(TableVersion(**row.asDict()) for row in operations.versions(runs).collect()),
@@ -43,6 +55,29 @@ def _weights(ctx: Context) -> tuple[Weighed, ...]:
     counts = operations.match_weights(ctx.lake.read("vault.link_score"))
     safe = hide_small_counts(counts, "n", minimum=ctx.settings.privacy.small_count)
     return tuple(Weighed(**row.asDict()) for row in safe.orderBy("decision", F.desc("band")).collect())
+
+
+def _checks(ctx: Context) -> dict[str, Any]:
+    """What the checks of the published tables say. Few people are not counted out: their share is not shown."""
+    told, night, small = ctx.lake.read("ops.dq_check"), ctx.night.number, ctx.settings.privacy.small_count
+    failed = summary.failed(told, night).collect()
+    return {
+        "checks": tuple(TableChecks(**row.asDict()) for row in summary.by_table(told, night).collect()),
+        "failed_checks": tuple(_failed(row, small) for row in failed),
+    }
+
+
+def _failed(row: Row, small: int) -> FailedCheck:
+    is_of_people = row["level"] == "table" or _is_of_people(f"silver.{row['table']}")
+    parts = (row["n_violated"], row["n_denominator"] - row["n_violated"])
+    is_shown = not is_of_people or all(n == 0 or n >= small for n in parts)
+    before = row["percent_before"]
+    return FailedCheck(
+        **{name: row[name] for name in ("table", "field", "concept", "because", "blocks")},
+        allowed=row["threshold_percent"] / 100,
+        share=row["percent_violated"] / 100 if is_shown else None,
+        share_before=before / 100 if is_shown and before is not None else None,
+    )
 
 
 def _is_of_people(table: str) -> bool:

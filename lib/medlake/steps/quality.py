@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from medlake.doors.ledger import Counts
-from medlake.gate.verdict import FAILED, NOT_APPLICABLE, PASSED, Verdict, sentence
+from medlake.gate.verdict import FAILED, NOT_APPLICABLE, PASSED, sentence
 from medlake.grammar.errors import QualityGateError
 from medlake.steps.context import Context
 from medlake.steps.gate import PUBLISHED, asked, evaluated, oldest_year, silver_checks, silver_held, write_verdicts
 
 SHOWN = 10  # failures that are told in the log; all stand in ops.dq_check
-BY_DESIGN = ("cdmTable", "cdmField")
-UNMAPPED = ("standardConceptRecordCompleteness", "sourceValueCompleteness")
 
 
 def run(ctx: Context) -> Counts:
@@ -32,7 +30,7 @@ def run(ctx: Context) -> Counts:
         f"quality: {len(told):,} checks of {len(tables)} tables: {by[PASSED]:,} passed, {by[FAILED]:,} failed, "
         f"{by[NOT_APPLICABLE]:,} not applicable"
     )
-    failed = sorted((v for v in told if v.status == FAILED and not _by_design(v)), key=lambda v: -v.percent)
+    failed = sorted((v for v in told if v.status == FAILED and not v.is_by_design), key=lambda v: -v.percent)
     for v in failed[:SHOWN]:
         ctx.say(f"quality: failed: {sentence(v)}")
     stopped = [v for v in told if v.stops]
@@ -41,8 +39,3 @@ def run(ctx: Context) -> Counts:
             f"  - {sentence(v)}" for v in stopped
         ))  # fmt: skip
     return Counts()
-
-
-def _by_design(v: Verdict) -> bool:
-    """Silver does not hold it at all: a table, a column, or the standard concepts of a lake without a vocabulary."""
-    return v.check.name in BY_DESIGN or (v.check.name in UNMAPPED and v.measured.n_wrong == v.measured.n_rows)

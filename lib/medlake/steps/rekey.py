@@ -6,6 +6,7 @@ ids.
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from medlake.doors.ledger import Counts
@@ -17,12 +18,14 @@ from medlake.steps.context import Context
 def run(ctx: Context) -> Counts:
     """Hash each key of the registry and each UID again, and empty the open zone's tables of persons."""
     named = F.col("source"), F.col("person_source_value")
-    keys = ctx.lake.read("vault.id_vault").withColumns({
+    old = ctx.lake.read("vault.id_vault").withColumn("was", F.col("own_person_id"))
+    keys = old.withColumns({
         "source_key_hash": keyed_hash(ctx.key, *named),
         "event_key": keyed_hash(ctx.key, F.lit("event").alias("kind"), *named),
     }).withColumn("own_person_id", id_from(F.col("source_key_hash")))  # fmt: skip
-    whole = keys.withColumn("person_id", F.col("own_person_id"))
-    ctx.lake.merge("vault.id_vault", whole)
+    keys = keys.withColumn("person_id", F.col("own_person_id")).localCheckpoint()
+    ctx.lake.merge("vault.id_vault", keys.drop("was"))
+    _history(ctx, keys.select("was", "own_person_id"))
     uids = ctx.lake.read("vault.uid_map")
     ctx.lake.merge("vault.uid_map", uids.withColumn("mapped_uid", mapped_uid(ctx.key, F.col("uid"))))
     n = 0
@@ -32,3 +35,13 @@ def run(ctx: Context) -> Counts:
             n += ctx.lake.merge(name, nothing).deleted
     ctx.say(f"rekey: {n:,} rows made with the old key are gone; what follows makes them anew")
     return Counts()
+
+
+def _history(ctx: Context, ids: DataFrame) -> None:
+    """vault.link_event: who went over to whom, under the new ids (each one is the first id of some key)."""
+    if ctx.lake.version("vault.link_event") is None:
+        return
+    told = ctx.lake.read("vault.link_event")
+    for column in ("person_id", "to_person_id"):
+        told = told.join(ids.toDF(column, "now"), on=column).withColumn(column, F.col("now")).drop("now")
+    ctx.lake.merge("vault.link_event", told.select(*promise("vault.link_event").columns))

@@ -9,29 +9,24 @@ import zlib
 from medlake.report.care import Care, Follow, Link, Rule
 from medlake.report.content import (
     AgeSex,
-    Change,
     Curve,
     Difference,
     Flag,
     Group,
     Groups,
-    Intake,
     Metric,
     Modality,
     Named,
     Night,
     PageContent,
     Reason,
-    SetAside,
-    StepRun,
     Subgroup,
     TableQuality,
-    TableVersion,
     Task,
     Thumbnail,
-    Weighed,
     YearCount,
 )
+from medlake.report.work import Change, FailedCheck, Intake, SetAside, StepRun, TableChecks, TableVersion, Weighed
 
 HOSTILE = 'north<script>alert("1")</script>'
 
@@ -319,6 +314,11 @@ def rich() -> PageContent:
             SetAside("north", "json_trailing", 8),
             SetAside("south", "second_header", 4),
             SetAside("pacs", "dicom_truncated", 4),
+        ),
+        checks=(TableChecks("person", 61, 2), TableChecks("measurement", 210, 0)),
+        failed_checks=(
+            FailedCheck("person", "year_of_birth", "", "Years of birth that lie in the future.", True, 0.0, None, None),
+            FailedCheck("person", "gender_concept_id", "8532", f"Rows of {HOSTILE}.", False, 0.05, 0.25, 0.125),
         ),
         weights=(
             Weighed("doubtful", 0, None, "<11"),

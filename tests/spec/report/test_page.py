@@ -138,6 +138,13 @@ def test_match_weights_are_told_with_what_follows_from_them(outline: Outline) ->
     assert "Who is whom by weight" not in Outline(render(empty())).text
 
 
+def test_checks_are_told_with_what_fails_and_how_it_was(outline: Outline) -> None:
+    assert "273 checks of 2 tables could be told; 2 failed." in outline.text
+    assert "25 % (5.0 %), 12 % the night before" in outline.text
+    assert "few people" in outline.text
+    assert "No check was run this night." in Outline(render(empty())).text
+
+
 def test_a_small_count_left_in_by_mistake_is_hidden_all_the_same() -> None:
     cells = (AgeSex("0–17", "women", 7), AgeSex("0–17", "men", 40))
     content = replace(empty(), n_persons=7, age_sex=cells, persons_by_source=(Named("north", 7),))

@@ -7,17 +7,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from tests.tables import rows
+from pyspark.sql import SparkSession
+from tests.tables import filled
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Night
 from medlake.doors.settings import Conf, load
-from medlake.grammar.contract import data_type, promise
 from medlake.steps.context import Context, Progress
 
-STANDS_FOR = {"bigint": 0, "int": 0, "double": 0.0, "string": "x", "boolean": False}
 SILVER = {
     "person": """
         person_id | gender_concept_id | year_of_birth | race_source_value | gender_source_value | source
@@ -81,25 +78,13 @@ SILVER = {
 }  # fmt: skip
 
 
-def silver(spark: SparkSession, table: str, text: str) -> DataFrame:
-    """A silver table from text: columns that the text leaves out are null, or a plain value where null is not promised."""
-    name = f"silver.{table}"
-    given = rows(spark, name, text)
-    lacking = {}
-    for c in promise(name).columns.values():
-        if c.name not in given.columns:
-            blank = F.lit(None) if c.nullable else F.array() if c.type.startswith("array") else F.lit(STANDS_FOR[c.type])
-            lacking[c.name] = blank.cast(data_type(c.type))
-    return given.withColumns(lacking)
-
-
 @pytest.fixture(scope="session")
 def open_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with three people in silver, and nothing else."""
     root = tmp_path_factory.mktemp("lake")
     lake = Lake(spark, root)
     for table, text in SILVER.items():
-        lake.merge(f"silver.{table}", silver(spark, table, text))
+        lake.merge(f"silver.{table}", filled(spark, f"silver.{table}", text))
     return root
 
 
