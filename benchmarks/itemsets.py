@@ -178,7 +178,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "baskets.parquet"
         table = baskets(chosen.baskets, long=chosen.long)
-        pq.write_table(table, data)
+        pq.write_table(table, data, row_group_size=50_000)
         sizes = np.diff(table.column("items").combine_chunks().offsets.to_numpy())
         print(f"{chosen.baskets:,} baskets of {N_CODES:,} codes, {sizes.mean():.1f} on average, {sizes.max()} at most")
         for support in supports:

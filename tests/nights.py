@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ def conf_of(folder: Path, text: str = "") -> Path:
     return folder
 
 
+OF_MODELS = ("quality", "train", "score", "evaluate")  # what costs most where a night is about rows
 FEW_FITS = "[train]\nfolds = 2\nbootstrap = 20\n"  # where a night is about rows, not about how good its models are
 
 
@@ -88,3 +90,12 @@ class SmallNight:
         small_landing(home / "landing")
         assert run_night(home / "lake", home / "landing", home / "conf") == 0
         return cls(home, contents(spark, home / "lake"))
+
+    def without_models(self, spark: SparkSession, conf: Path) -> dict[str, tuple[int, int]]:
+        """A conf with this night's choices and the models switched off; what silver and gold hold without them."""
+        shutil.copytree(self.home / "conf", conf)
+        (conf / "nightly.toml").write_text("".join(f"[step.{step}]\nrun = false\n" for step in OF_MODELS))
+        runs = Lake(spark, self.home / "lake").read("ops.run").where("night_id = 1").collect()
+        written = [(r["step"] in OF_MODELS, name) for r in runs for name in json.loads(r["tables_written"])]
+        theirs = {name for is_theirs, name in written if is_theirs} - {name for is_theirs, name in written if not is_theirs}
+        return {name: held for name, held in self.held.items() if name not in theirs}

@@ -54,15 +54,13 @@ class Plan:
 
 
 def nightly(conf: Conf) -> list[Plan]:
-    """The night's steps in an order that respects `after`.
+    """The night's steps in an order that respects `after`, without those that are switched off (`run = false`).
 
     Raises:
         ConfigError: a step is unknown or the order runs in a circle.
     """
-    nodes = {
-        name: Plan(name, tuple(node.get("after", [])), int(node.get("retries", 0)))
-        for name, node in conf.toml("nightly.toml").get("step", {}).items()
-    }
+    said = conf.toml("nightly.toml").get("step", {})
+    nodes = {n: Plan(n, tuple(one.get("after", [])), int(one.get("retries", 0))) for n, one in said.items()}
     unknown = sorted((set(nodes) | {a for n in nodes.values() for a in n.after}) - set(STEPS))
     if unknown:
         raise ConfigError(f"conf/nightly.toml names unknown steps: {', '.join(unknown)}")
@@ -70,7 +68,7 @@ def nightly(conf: Conf) -> list[Plan]:
         order = list(TopologicalSorter({n: p.after for n, p in nodes.items()}).static_order())
     except CycleError as fault:
         raise ConfigError("conf/nightly.toml: the steps wait for each other in a circle") from fault
-    return [nodes[name] for name in order if name in nodes]
+    return [nodes[name] for name in order if name in nodes and said[name].get("run", True)]
 
 
 class Runner:
