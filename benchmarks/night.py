@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from benchmarks.data import SOUTH, SOUTH_ID, TYPES, _sound_lines, renumbered
 from medlake.doors import session
-from medlake.doors.settings import Conf
+from medlake.doors.settings import Conf, write_key
 from medlake.steps.runner import Options, Runner
 
+NATIONAL_ID = re.compile(r"\b(\d{3})-(\d{2})-(\d{4})\b")
+BIRTH = re.compile(r"(^|\"birthDate\":\")(\d{4}-\d\d-\d\d|\d\d/\d\d/\d{4})(\"|$)")  # in a resource; a cell alone
 STEPS = ("ingest", "link", "build")
 OWNERS = {"patients": "ID", "encounters": "PATIENT", "conditions": "PATIENT", "medications": "PATIENT",
           "observations": "PATIENT", "procedures": "PATIENT"}  # fmt: skip
@@ -31,6 +35,8 @@ def main(copies: int = 25) -> None:
     with tempfile.TemporaryDirectory(prefix="medlake-night-") as work:
         home = Path(work)
         (home / "events").mkdir()
+        write_key(home / "key")
+        os.environ["MEDLAKE_KEY_FILE"] = str(home / "key")
         choices = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": (home / "events").as_uri(),
                    "spark.eventLog.compress": "false", "spark.driver.memory": "6g"}  # fmt: skip
         spark = session.start("night", {**Conf().spark("local"), **choices})
@@ -54,16 +60,35 @@ def deliver(landing: Path, copies: range, part: int) -> int:
     n = 0
     for copy in copies:
         for kind in TYPES:
-            lines = [renumbered(line, copy) for line in _sound_lines(kind) if chosen(json.loads(line), part)]
+            lines = [somebody_else(line, copy) for line in _sound_lines(kind) if chosen(json.loads(line), part)]
+            lines = [renumbered(line, copy) for line in lines]
             n += write(landing / "north" / f"{kind}.{copy:03d}.ndjson", "\n".join(lines), len(lines))
         for table, owner in OWNERS.items():
             header, rows = south(table)
             place = header.index(owner)
             mine = [r for r in rows if len(r) == len(header) and hash_of(r[place]) % part == 0]
-            marked = [[v + f"x{copy}" if SOUTH_ID.fullmatch(v) else v for v in row] for row in mine]
+            others = [[somebody_else(v, copy) for v in row] for row in mine] if table == "patients" else mine
+            marked = [[v + f"x{copy}" if SOUTH_ID.fullmatch(v) else v for v in row] for row in others]
             text = "\n".join(separator(table).join(quoted(v) for v in row) for row in [header, *marked])
             n += write(landing / "south" / f"{table}{copy}.csv", text, len(marked))
     return n
+
+
+def somebody_else(text: str, copy: int) -> str:
+    """What says who a patient is, said of another one: birth dates so many days later, other national numbers.
+
+    Without it all copies of a patient would be one person, and news of a few would be news of nearly all.
+    """
+    text = NATIONAL_ID.sub(lambda m: f"{m[1]}-{(int(m[2]) + copy) % 100:02d}-{m[3]}", text)
+    return BIRTH.sub(lambda m: f"{m[1]}{_later(m[2], copy)}{m[3]}", text)
+
+
+def _later(day: str, days: int) -> str:
+    form = "%Y-%m-%d" if "-" in day else "%m/%d/%Y"
+    try:
+        return (datetime.strptime(day, form) + timedelta(days=days)).strftime(form)
+    except ValueError:
+        return day
 
 
 def south(table: str) -> tuple[list[str], list[list[str]]]:
