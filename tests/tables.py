@@ -65,7 +65,11 @@ def rows(spark: SparkSession, table: str | None, text: str, **types: str) -> Dat
 
 def filled(spark: SparkSession, table: str, text: str) -> DataFrame:
     """A whole table from text: columns that the text leaves out are null, or a plain value where null is not promised."""
-    given = rows(spark, table, text)
+    return completed(table, rows(spark, table, text))
+
+
+def completed(table: str, given: DataFrame) -> DataFrame:
+    """The rows with the table's other columns: null, or a plain value where null is not promised."""
     lacking = {}
     for c in promise(table).columns.values():
         if c.name not in given.columns:

@@ -14,15 +14,14 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from tests.shared import shared_samples
-from tests.tables import rows
+from tests.tables import completed, rows
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Night
 from medlake.doors.settings import Conf, load
-from medlake.grammar.contract import data_type, promise
 from medlake.grammar.errors import UsageError
 from medlake.imaging import writing
 from medlake.privacy.dicom_object import lenient
@@ -90,15 +89,15 @@ def lake_of(spark: SparkSession, tmp_path: Path) -> Make:
         from pyspark.sql.types import StructType
 
         objects = spark.createDataFrame([tuple(r.get(n) for n in names) for r, _ in found], StructType([*STANDS, *PAYLOAD]))
-        lake.merge("bronze.dicom_object", filled("bronze.dicom_object", objects))
+        lake.merge("bronze.dicom_object", completed("bronze.dicom_object", objects))
         landed = spark.createDataFrame([("pacs", "dicom", r["file"], u, r["file_sha256"], 1) for r, u in found],
                                        "source string, source_table string, file string, uri string, file_sha256 string, batch int").distinct()  # fmt: skip
-        lake.merge("bronze.landing_file", filled("bronze.landing_file", landed))
-        lake.merge("vault.id_vault", filled("vault.id_vault", rows(spark, "vault.id_vault", f"""
+        lake.merge("bronze.landing_file", completed("bronze.landing_file", landed))
+        lake.merge("vault.id_vault", completed("vault.id_vault", rows(spark, "vault.id_vault", f"""
             source | person_source_value | person_id   | event_key
             north  | ID-4711-77          | {person_id} | event
         """).withColumn("is_current", F.lit(True))))
-        lake.merge("vault.identity", filled("vault.identity", rows(spark, "vault.identity", """
+        lake.merge("vault.identity", completed("vault.identity", rows(spark, "vault.identity", """
             source | person_source_value | family_name | given_name | birth_date | address_line
             north  | ID-4711-77          | Quux        | Zoe        | 1952-03-04 | Elmstreet 5
         """)))
@@ -106,27 +105,15 @@ def lake_of(spark: SparkSession, tmp_path: Path) -> Make:
         uids = objects.select(F.explode(F.array("study_uid", "series_uid", "sop_instance_uid")).alias("uid")).distinct()
         lake.merge("vault.uid_map", uids.withColumn("mapped_uid", mapped_uid(KEY, F.col("uid"))))
         mapped = objects.select(*[mapped_uid(KEY, F.col(n)).alias(n) for n in ("sop_instance_uid", "study_uid", "series_uid")])
-        lake.merge("silver.imaging_instance", filled("silver.imaging_instance", mapped.withColumn("person_id", F.lit(person_id).cast("long"))))
+        lake.merge("silver.imaging_instance", completed("silver.imaging_instance", mapped.withColumn("person_id", F.lit(person_id).cast("long"))))
         person = rows(spark, "silver.person", f"person_id\n{person_id}")
-        lake.merge("silver.person", filled("silver.person", person))
+        lake.merge("silver.person", completed("silver.person", person))
         conf = Conf()
         ctx = Context(spark, Lake(spark, tmp_path / "lake"), load(conf, "local", lake=tmp_path / "lake"), conf, Night(1, date(2024, 5, 6)), KEY, Progress())
         ctx.only, ctx.to = "dicom", tmp_path / "out"
         return ctx
 
     return make
-
-
-STANDS_FOR = {"bigint": 0, "int": 0, "double": 0.0, "string": "x", "boolean": False, "timestamp": "2024-01-01", "date": "2024-01-01"}
-
-
-def filled(table: str, given: DataFrame) -> DataFrame:
-    lacking = {
-        c.name: (F.lit(None) if c.nullable else F.array() if c.type.startswith("array") else F.lit(STANDS_FOR[c.type])).cast(data_type(c.type))
-        for c in promise(table).columns.values()
-        if c.name not in given.columns
-    }
-    return given.withColumns(lacking)
 
 
 def path_of(out: Path, uid: str) -> Path:
