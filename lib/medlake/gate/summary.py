@@ -1,30 +1,38 @@
-"""Small tables of ops.dq_check for the page: how many checks passed, and which did not."""
+"""What the page says of a night's rows of ops.dq_check: how many checks passed, and which did not. Python alone."""
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from collections import Counter
+from collections.abc import Sequence
 
-from medlake.gate.verdict import FAILED, OF_A_VOCABULARY, OF_THE_MODEL, PASSED
+from pyspark.sql import Row
+
+from medlake.gate.verdict import FAILED, OF_THE_MODEL, PASSED, fails_by_design
 
 MAX_FAILED = 40
 
 
-def by_table(dq_check: DataFrame, night: int) -> DataFrame:
-    """Checks of what is published, by table: table, n_passed, n_failed; without what fails by design."""
-    n_of = {f"n_{status}": F.count_if(F.col("status") == status) for status in (PASSED, FAILED)}
-    return _told(dq_check, night).groupBy("table").agg(*(n.alias(name) for name, n in n_of.items())).orderBy("table")
+def told(rows: Sequence[Row]) -> list[Row]:
+    """Those that passed or failed, without what fails by design and the checks of what silver holds at all."""
+    return [r for r in rows if r["status"] in (PASSED, FAILED) and r["check"] not in OF_THE_MODEL and not _by_design(r)]
 
 
-def failed(dq_check: DataFrame, night: int) -> DataFrame:
-    """Rows of ops.dq_check that failed, the blocking ones first, then the largest share; at most 40."""
-    wrong = _told(dq_check, night).where(F.col("status") == FAILED)
-    worst_first = F.desc("blocks"), F.desc("percent_violated"), "table", "field", "check", "concept"
-    return wrong.orderBy(*worst_first).limit(MAX_FAILED)
+def _by_design(row: Row) -> bool:
+    return row["status"] == FAILED and fails_by_design(row["check"], row["n_violated"], row["n_denominator"])
 
 
-def _told(dq_check: DataFrame, night: int) -> DataFrame:
-    is_all = F.col("check").isin(*OF_A_VOCABULARY) & (F.col("n_violated") == F.col("n_denominator"))
-    by_design = F.col("check").isin(*OF_THE_MODEL) | ((F.col("status") == FAILED) & is_all)
-    is_published = (F.col("night_id") == night) & (F.col("stage") == "published")
-    return dq_check.where(is_published & F.col("status").isin(PASSED, FAILED) & ~by_design)
+def by_table(rows: Sequence[Row]) -> list[tuple[str, int, int]]:
+    """(table, passed, failed) of `told` rows, by name."""
+    n = Counter((row["table"], row["status"]) for row in rows)
+    return [(table, n[table, PASSED], n[table, FAILED]) for table in sorted({table for table, _ in n})]
+
+
+def failed(rows: Sequence[Row]) -> list[Row]:
+    """The `told` rows that failed, the blocking ones first, then the largest share; at most 40."""
+    wrong = [row for row in rows if row["status"] == FAILED]
+    return sorted(wrong, key=_worst_first)[:MAX_FAILED]
+
+
+def _worst_first(row: Row) -> tuple[object, ...]:
+    names = ("table", "field", "check", "concept")
+    return (not row["blocks"], -row["percent_violated"], *(row[name] for name in names))

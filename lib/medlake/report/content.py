@@ -8,18 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from medlake.report import work
 from medlake.report.care import Care, Rule
-from medlake.report.work import (
-    Change,
-    FailedCheck,
-    Intake,
-    Refusal,
-    SetAside,
-    StepRun,
-    TableChecks,
-    TableVersion,
-    Weighed,
-)
 
 
 @dataclass(frozen=True)
@@ -227,12 +217,12 @@ class PageContent:
     rules: tuple[Rule, ...] = ()
     care: Care = field(default_factory=Care)
     tasks: tuple[Task, ...] = ()
-    intake: tuple[Intake, ...] = ()
-    set_aside: tuple[SetAside, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
-    weights: tuple[Weighed, ...] = ()
-    checks: tuple[TableChecks, ...] = ()
-    failed_checks: tuple[FailedCheck, ...] = ()
-    changes: tuple[Change, ...] = ()
-    steps: tuple[StepRun, ...] = ()
-    versions: tuple[TableVersion, ...] = ()
+    intake: tuple[work.Intake, ...] = ()
+    set_aside: tuple[work.SetAside, ...] = ()
+    refusals: tuple[work.Refusal, ...] = ()
+    weights: tuple[work.Weighed, ...] = ()
+    checks: tuple[work.TableChecks, ...] = ()
+    failed_checks: tuple[work.FailedCheck, ...] = ()
+    changes: tuple[work.Change, ...] = ()
+    steps: tuple[work.StepRun, ...] = ()
+    versions: tuple[work.TableVersion, ...] = ()
