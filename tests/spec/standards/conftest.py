@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from medlake.doors.ledger import Night
 from medlake.doors.settings import Conf, load
 from medlake.steps.context import Context, Progress
 
+NIGHTS = itertools.count(7)
 SILVER = {
     "person": """
         person_id | gender_concept_id | year_of_birth | race_source_value | gender_source_value | source
@@ -90,12 +92,12 @@ def open_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def context(spark: SparkSession, open_lake: Path) -> Callable[..., Context]:
-    """A context of the step `export` on that lake."""
+    """Contexts of the step `export` on that lake, each of a night of its own: other tests' exports are in it too."""
 
     def make(standard: str, to: Path, vocabulary: Path | None = None) -> Context:
         conf = Conf()
         settings = load(conf, "local", lake=open_lake)
-        night = Night(7, date(2024, 5, 6))
+        night = Night(next(NIGHTS), date(2024, 5, 6))
         ctx = Context(spark, Lake(spark, open_lake), settings, conf, night, b"", Progress())
         ctx.only, ctx.to, ctx.vocabulary = standard, to, vocabulary
         return ctx
