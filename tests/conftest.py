@@ -17,7 +17,7 @@ from medlake.doors.settings import Conf
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.nights import SmallNight  # noqa: E402
+from tests.nights import AFTER_FEATURES, SmallNight  # noqa: E402
 
 os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
@@ -54,8 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
-    """A finished night on the small landing folder, in the process that has the group `small nights`."""
-    return SmallNight.run(spark, tmp_path_factory.mktemp("small"))
+    """A finished night up to the features on the small landing folder, in the process that has the group `small nights`."""
+    return SmallNight.run(spark, tmp_path_factory.mktemp("small"), AFTER_FEATURES)
+
+
+@pytest.fixture(scope="session")
+def whole_small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """The same with every step, for tests that take long anyway."""
+    return SmallNight.run(spark, tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,9 @@ def conf_of(folder: Path, text: str = "") -> Path:
     return folder
 
 
-OF_MODELS = ("quality", "train", "score", "evaluate")  # what costs most where a night is about rows
-FEW_FITS = "[train]\nfolds = 2\nbootstrap = 20\n"  # where a night is about rows, not about how good its models are
+# What costs most and what other tests are about, where a night is about being killed or about a cluster.
+AFTER_FEATURES = ("quality", "cluster", "associate", "train", "score", "evaluate", "report", "audit")
+FEW_FITS = "[train]\nfolds = 2\nbootstrap = 20\n"
 
 
 def small_landing(folder: Path) -> Path:
@@ -71,6 +72,11 @@ def run_steps(lake: Path, landing: Path, conf: Path, *steps: str) -> int:
     return Runner(Options(conf=conf, lake=lake, landing=landing)).part(*steps)
 
 
+def like_a_night(home: Path, *steps: str) -> None:
+    """Steps upon what they have done before, in a home of the folders conf, lake and landing; all must end well."""
+    assert run_steps(home / "lake", home / "landing", home / "conf", *steps) == 0, steps
+
+
 def by_name(home: Path, *steps: str) -> None:
     """Steps as a user asks for them one by one, in a home of the folders conf, lake and landing; all must end well."""
     for step in steps:
@@ -85,17 +91,10 @@ class SmallNight:
     held: dict[str, tuple[int, int]]
 
     @classmethod
-    def run(cls, spark: SparkSession, home: Path) -> SmallNight:
-        conf_of(home / "conf", FEW_FITS)
+    def run(cls, spark: SparkSession, home: Path, left_out: Collection[str] = ()) -> SmallNight:
+        """Run it, without the steps that its conf leaves out."""
+        conf = conf_of(home / "conf", FEW_FITS)
+        (conf / "nightly.toml").write_text("".join(f"[step.{step}]\nrun = false\n" for step in left_out))
         small_landing(home / "landing")
-        assert run_night(home / "lake", home / "landing", home / "conf") == 0
+        assert run_night(home / "lake", home / "landing", conf) == 0
         return cls(home, contents(spark, home / "lake"))
-
-    def without_models(self, spark: SparkSession, conf: Path) -> dict[str, tuple[int, int]]:
-        """A conf with this night's choices and the models switched off; what silver and gold hold without them."""
-        shutil.copytree(self.home / "conf", conf)
-        (conf / "nightly.toml").write_text("".join(f"[step.{step}]\nrun = false\n" for step in OF_MODELS))
-        runs = Lake(spark, self.home / "lake").read("ops.run").where("night_id = 1").collect()
-        written = [(r["step"] in OF_MODELS, name) for r in runs for name in json.loads(r["tables_written"])]
-        theirs = {name for is_theirs, name in written if is_theirs} - {name for is_theirs, name in written if not is_theirs}
-        return {name: held for name, held in self.held.items() if name not in theirs}

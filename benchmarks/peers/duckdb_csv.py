@@ -21,12 +21,12 @@ def run(duck: object, data: Path, out: Path) -> None:
 
     for path in sorted(data.glob("*.csv")):
         table = duck.sql(f"SELECT * FROM read_csv('{path}', sample_size = -1)")  # type: ignore[attr-defined]
-        write_deltalake(str(out / path.stem), table.fetch_arrow_reader(65_536))
+        write_deltalake(str(out / path.stem), table.to_arrow_reader(65_536))
 
 
 def count(duck: object, data: Path, out: Path) -> int:
     tables = f"read_parquet('{out}/*/*.parquet', union_by_name = true)"
-    return int(duck.sql(f"SELECT count(*) FROM {tables}").fetchone()[0])  # type: ignore[attr-defined]
+    return int(duck.sql(f"SELECT count(*) FROM {tables}").fetchall()[0][0])  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

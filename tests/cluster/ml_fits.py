@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
+from pyspark.sql import SparkSession
 from tests.spec.ml.brute_force import baskets_of_chance
 
 from medlake.doors import session
@@ -27,6 +28,20 @@ def events() -> list[tuple[int, str, date]]:
     return told
 
 
+def found_by(spark: SparkSession) -> dict[str, list]:
+    """All itemsets, rules, patterns and pairs, in an order of their own."""
+    baskets = spark.createDataFrame([(b,) for b in baskets_of_chance(BASKETS, 12, 0.2, 4)], "items array<string>")
+    rules = AssociationRules(minSupport=SUPPORT, minConfidence=0.5).fit(baskets.repartition(7))
+    told = spark.createDataFrame(events(), "person_id int, item string, time date").repartition(5)
+    sequences = SequencePatterns(minSupport=0.1, windowDays=9).fit(told)
+    return {
+        "itemsets": sorted([r["items"], r["freq"]] for r in rules.itemsets.collect()),
+        "rules": sorted(map(str, rules.rules.collect())),
+        "patterns": sorted(map(str, sequences.patterns.collect())),
+        "pairs": sorted(map(str, sequences.pairs.collect())),
+    }
+
+
 def main(master: str) -> None:
     lib = str(Path(__file__).resolve().parents[2] / "lib")
     small = {
@@ -34,18 +49,9 @@ def main(master: str) -> None:
         "spark.executorEnv.PYTHONPATH": lib, "spark.sql.shuffle.partitions": "4",
     }  # fmt: skip
     spark = session.start("medlake.ml on a cluster", {**Conf().spark("local"), **small})
-    baskets = spark.createDataFrame([(b,) for b in baskets_of_chance(BASKETS, 12, 0.2, 4)], "items array<string>")
-    rules = AssociationRules(minSupport=SUPPORT, minConfidence=0.5).fit(baskets.repartition(7))
-    told = spark.createDataFrame(events(), "person_id int, item string, time date").repartition(5)
-    sequences = SequencePatterns(minSupport=0.1, windowDays=9).fit(told)
-    found = {
-        "itemsets": sorted((r["items"], r["freq"]) for r in rules.itemsets.collect()),
-        "rules": sorted(map(str, rules.rules.collect())),
-        "patterns": sorted(map(str, sequences.patterns.collect())),
-        "pairs": sorted(map(str, sequences.pairs.collect())),
-        "executors": len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()),
-    }
-    print("RESULT " + json.dumps(found))
+    found = found_by(spark)
+    executors = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos())
+    print("RESULT " + json.dumps({**found, "executors": executors}))
     spark.stop()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.nights import by_name, conf_of, contents
+from tests.nights import conf_of, contents, like_a_night
 from tests.tables import assert_rows
 
 from medlake.doors.lake import Lake
@@ -61,7 +61,7 @@ def test_bundles_become_silver_and_a_deletion_goes_through(spark: SparkSession, 
     landing.mkdir(parents=True)
     (landing / "person.json").write_text(json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": PERSON}, indent=2))
     (landing / "cut.json").write_text('{"resourceType": "Bundle",\n "entry": [{"resource": {"resourceType": "Patient", "id"')
-    by_name(tmp_path, "ingest", "link", "build", "audit")
+    like_a_night(tmp_path, "ingest", "link", "build", "audit")
     lake = Lake(spark, tmp_path / "lake")
     assert_rows(lake.read("quarantine.record").where("target LIKE 'bronze.%'"), f"""
         file        | row         | reason_code
@@ -93,9 +93,9 @@ def test_bundles_become_silver_and_a_deletion_goes_through(spark: SparkSession, 
 
     before = contents(spark, tmp_path / "lake", "bronze", "silver", "quarantine")
     paths = sorted(lake.read("ops.fhir_path").collect())
-    by_name(tmp_path, "ingest")
+    like_a_night(tmp_path, "ingest")
     (landing / "again.json").write_text((landing / "person.json").read_text())
-    by_name(tmp_path, "ingest")
+    like_a_night(tmp_path, "ingest")
     after = contents(spark, tmp_path / "lake", "bronze", "silver", "quarantine")
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"bronze.landing_file"}, "the same content under another name is not read again"
@@ -103,7 +103,7 @@ def test_bundles_become_silver_and_a_deletion_goes_through(spark: SparkSession, 
 
     deletes = [{"request": {"method": "DELETE", "url": url}} for url in ("Condition/c1", "Specimen/s1")]
     (landing / "later.json").write_text(json.dumps({"resourceType": "Bundle", "type": "batch", "entry": deletes}, indent=2))
-    by_name(tmp_path, "ingest", "link", "build", "audit")
+    like_a_night(tmp_path, "ingest", "link", "build", "audit")
     assert lake.read("silver.condition_occurrence").count() == lake.read("silver.specimen").count() == 0
     assert lake.read("silver.measurement").count() == 1
     assert lake.read("bronze.fhir_resource").where(F.col("is_deleted")).count() == 2

@@ -1,4 +1,4 @@
-"""The golden night: samples/night1, then samples/night2 on top, and everything that must hold after each."""
+"""The golden nights: samples/night1, the same again, nothing new, then samples/night2; what must hold after each."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests.nights import ROOT, SAMPLES, conf_of, run_night
+from tests.nights import ROOT, SAMPLES, conf_of, contents, run_night, run_steps
 
 from medlake.doors.lake import Lake
+from medlake.doors.settings import Conf
 from medlake.grammar.contract import all_promises, promise
+from medlake.steps.runner import Options, Runner, nightly
 
 pytestmark = pytest.mark.slow
 PLANTED = list(csv.DictReader((SAMPLES / "planted.csv").open(encoding="utf-8")))
@@ -38,9 +40,14 @@ def before(night1: Lake) -> dict[str, set[tuple[int, int, int]]]:
 
 
 @pytest.fixture(scope="module")
+def held_after_night1(spark: SparkSession, night1: Lake) -> dict[str, tuple[int, int]]:
+    return contents(spark, night1.root)
+
+
+@pytest.fixture(scope="module")
 def night2(spark: SparkSession, home: Path, night1: Lake, before: dict[str, set[tuple[int, int, int]]]) -> Lake:
-    """The same lake after the second night; whatever asks for it runs after the tests of the first."""
-    assert run_night(home / "lake", SAMPLES / "night2", home / "conf") == 0
+    """The same lake after the samples' second night, up to silver; whatever asks for it runs after the tests above it."""
+    assert run_steps(home / "lake", SAMPLES / "night2", home / "conf", "ingest", "link", "build", "quality", "audit") == 0
     return Lake(spark, home / "lake")
 
 
@@ -169,6 +176,23 @@ def test_north_and_south_meet_in_the_registry(night1: Lake) -> None:
     assert together == len(truth) == linked
 
 
+def test_a_night_run_again_from_its_start_changes_no_row(spark: SparkSession, home: Path, night1: Lake, held_after_night1) -> None:
+    steps = [plan.step for plan in nightly(Conf(home / "conf"))][:-2]  # neither report nor audit, which make no rows
+    options = Options(conf=home / "conf", lake=home / "lake", landing=SAMPLES / "night1")
+    assert Runner(options).steps(*steps) == 0
+    assert contents(spark, night1.root) == held_after_night1
+    last = night1.read("ops.run").orderBy("started_at", ascending=False).limit(len(steps))
+    assert sum(row["rows_changed"] for row in last.collect()) == 0
+
+
+def test_a_night_without_news_does_nothing(spark: SparkSession, home: Path, night1: Lake, held_after_night1) -> None:
+    assert run_night(home / "lake", SAMPLES / "night1", home / "conf") == 0
+    assert contents(spark, night1.root) == held_after_night1
+    second = night1.read("ops.run").where("night_id = 2")
+    quiet = {row["step"] for row in second.where("status = 'unchanged'").collect()}
+    assert quiet >= {"link", "build", "features", "cluster", "associate", "train"}
+
+
 @pytest.mark.parametrize("plant", [p for p in PLANTED if p["night"] == "2"], ids=lambda p: p["plant_id"])
 def test_each_planted_record_of_night_2_meets_its_fate(held2: Held, plant: dict[str, str]) -> None:
     assert fate_of(held2, plant) == "", plant["why"]
@@ -188,15 +212,15 @@ def test_night_2_changes_rows_of_the_people_it_names_alone(night2: Lake, before:
     assert len(touched) < len({person for person, _, _ in after["silver.person"]}) / 10
 
 
-def test_the_ledger_of_both_nights_adds_up(night2: Lake) -> None:
+def test_the_ledger_of_all_nights_adds_up(night2: Lake) -> None:
     runs = night2.read("ops.run")
     assert runs.where("rows_in <> rows_kept + rows_quarantined + rows_merged").count() == 0
     steps = {(r["night_id"], r["step"]) for r in runs.where("status in ('done', 'unchanged')").collect()}
-    assert {night for night, _ in steps} == {1, 2}
+    assert {night for night, _ in steps} == {1, 2, 3}
 
 
-def test_the_second_night_tells_the_first_ones_figures_beside_its_own(night2: Lake) -> None:
-    told = night2.read("ops.dq_check").where("night_id = 2")
+def test_the_last_night_tells_the_first_ones_figures_beside_its_own(night2: Lake) -> None:
+    told = night2.read("ops.dq_check").where("night_id = 3")
     assert told.count() == told.where("percent_before IS NOT NULL").count() >= 1000
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.nights import by_name, conf_of, contents
+from tests.nights import conf_of, contents, like_a_night
 from tests.tables import assert_rows
 
 from medlake.doors.lake import Lake
@@ -35,7 +35,7 @@ def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
     admit = message("ADT^A01", "c1", "EVN|A01|20240101080000", PID, PV1, "DG1|1||E11^Diabetes^I10C||20240101|A")
     (landing / "adt.hl7").write_bytes(admit + message("ADT^A01", "c2", "EVN|A01", "PID|1||||Nobody") + message("ORM^O01", "c3", PID))
     (landing / "oru.hl7").write_bytes(b"\x0b" + result("182", "F", "c4", "20240102") + b"\x1c\r")
-    by_name(tmp_path, "ingest", "link", "build", "audit")
+    like_a_night(tmp_path, "ingest", "link", "build", "audit")
     lake = Lake(spark, tmp_path / "lake")
     assert_rows(lake.read("silver.measurement"), "measurement_source_value | value_as_number | unit_source_value\n2345-7 | 182.0 | mg/dL")
     assert_rows(lake.read("silver.visit_occurrence"), "visit_concept_id\n9201")
@@ -55,9 +55,9 @@ def test_a_feed_becomes_silver(spark: SparkSession, tmp_path: Path) -> None:
     before = contents(spark, tmp_path / "lake", "bronze", "silver", "quarantine")
     (landing / "copy.hl7").write_bytes((landing / "oru.hl7").read_bytes())
     (landing / "sent-again.hl7").write_bytes(result("182", "F", "c4", "20240102"))
-    by_name(tmp_path, "ingest", "link", "build")
+    like_a_night(tmp_path, "ingest", "link", "build")
     again = contents(spark, tmp_path / "lake", "silver", "quarantine")
     assert again == {name: value for name, value in before.items() if not name.startswith("bronze.")}
     (landing / "corrected.hl7").write_bytes(result("128", "C", "c5", "20240103"))
-    by_name(tmp_path, "ingest", "link", "build", "audit")
+    like_a_night(tmp_path, "ingest", "link", "build", "audit")
     assert_rows(lake.read("silver.measurement"), "value_as_number\n128.0")

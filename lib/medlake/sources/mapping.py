@@ -40,11 +40,11 @@ def map_by_sql(source: str, target: str, sql: str, views: Mapping[str, DataFrame
 
 def joined_views(sql: str) -> set[str]:
     """The views that a SELECT reads beside others: rows of one may be made from rows of another."""
-    names = _named(sql)
+    names = views_of(sql)
     return names if len(names) > 1 else set()
 
 
-def _named(sql: str) -> set[str]:
+def views_of(sql: str) -> set[str]:
     """The tables that a statement names; none where it does not parse, and will be refused."""
     try:
         tree = sqlglot.parse_one(sql, read="spark")
@@ -118,7 +118,7 @@ def _brings_all(select: exp.Select, origin: str) -> bool:
 
 def _run(sql: str, views: Mapping[str, DataFrame]) -> DataFrame:
     session = next(iter(views.values())).sparkSession
-    named = {name.casefold() for name in _named(sql)}
+    named = {name.casefold() for name in views_of(sql)}
     read = {name: view for name, view in views.items() if name.casefold() in named}
     with _VIEWS:
         for name, view in read.items():

@@ -26,8 +26,9 @@ def owned(bronze: DataFrame, name: str, sources: Mapping[str, Source]) -> DataFr
     """Of each record of a bronze table (`name` without layer), its columns and three more.
 
     patient_source and person_source_value: whose it is (`NOBODY` where it names nobody). `is_shared`: it belongs to
-    no patient, any patient's rows may hang on it. `names`: records that share one of these stand for one thing, as
-    versions of a resource or objects of an examination do.
+    no patient, any patient's rows may hang on it. `names`: records that share one of these numbers stand for one thing,
+    as versions of a resource or objects of an examination do; two things of one number choose a record too many, never
+    one too few.
     """
     told = _FORMS[name](bronze, sources)
     patients = {s.name: s.patient_source for s in sources.values()}
@@ -39,27 +40,60 @@ def owned(bronze: DataFrame, name: str, sources: Mapping[str, Source]) -> DataFr
     ).drop("_patient")  # fmt: skip
 
 
-def touched(every: DataFrame, news: DataFrame) -> DataFrame:
-    """The patients (PATIENT, distinct) whom the `news` concern: their own, and those of what they stand for."""
-    named = news.select(F.explode("names").alias("name")).distinct()
+def places_of(every: DataFrame, name: str) -> DataFrame:
+    """The records of an `owned` table as little as finding them needs; all tables' may be taken together.
+
+    held_in: the table; place: see `place_of`; batch, source, source_table, PATIENT, is_shared, names.
+    """
+    told = ("batch", "source", "source_table", *PATIENT, "is_shared")
+    numbers = F.transform("names", lambda number: F.xxhash64(F.lit(name), number)).alias("names")
+    return every.select(F.lit(name).alias("held_in"), place_of().alias("place"), *told, numbers)
+
+
+def place_of() -> Column:
+    """A number for where a record of bronze stands."""
+    return F.xxhash64("source", "file_sha256", "row", "batch")
+
+
+def names_of(places: DataFrame) -> DataFrame:
+    """The names (name, distinct) of some records."""
+    return places.select(F.explode("names").alias("name")).distinct()
+
+
+def touched(every: DataFrame, news: DataFrame, named: DataFrame) -> DataFrame:
+    """The patients (PATIENT, distinct) whom the `news` concern: their own, and those of what they stand for.
+
+    `every`, `news`: see `places_of`; `named`: the names of the news.
+    """
     others = every.select(*PATIENT, F.explode("names").alias("name")).join(named, on="name", how="left_semi")
     return news.select(*PATIENT).unionByName(others.select(*PATIENT)).distinct()
 
 
-def needed(every: DataFrame, patients: DataFrame, whole: Sequence[str]) -> DataFrame:
-    """The records from which all rows of the `patients` are made: theirs, what shares a name, what is shared.
+def of_patients(every: DataFrame, patients: DataFrame) -> DataFrame:
+    """The records (see `places_of`) that name one of the patients."""
+    return every.join(patients, on=list(PATIENT), how="left_semi")
 
-    And every record of the sources in `whole`.
+
+def needed(
+    every: DataFrame, patients: DataFrame, named: DataFrame, whole: Sequence[str], read: Mapping[str, Sequence[str]]
+) -> DataFrame:
+    """Where (held_in, place, batch; distinct) the records stand from which all rows of the `patients` are made.
+
+    Theirs, those that share one of the names `named`, those that name nobody, every record of the sources in `whole`,
+    and what is shared. `read`: source → the tables or resource types of it (in small letters) that patients' rows
+    can be made of; where a source is not named, all.
     """
-    theirs = every.join(patients, on=list(PATIENT), how="left_semi")
-    named = theirs.select(F.explode("names").alias("name")).distinct()
-    place = ("source", "file_sha256", "row", "batch")
-    by_name = every.select(*place, F.explode("names").alias("name")).join(named, on="name", how="left_semi")
-    is_loose = F.col("is_shared") | (F.col("person_source_value") == NOBODY) | F.col("source").isin(list(whole))
-    loose = every.where(is_loose).select(*place)
-    chosen = by_name.select(*place).unionByName(loose).unionByName(theirs.select(*place)).distinct()
-    columns = [c for c in every.columns if c not in (*PATIENT, "names", "is_shared")]
-    return every.join(chosen, on=list(place), how="left_semi").select(*columns)
+    tables = _lists(read, F.col("source"))
+    is_read = F.col("is_shared") & F.coalesce(F.array_contains(tables, F.lower("source_table")), F.lit(True))
+    is_orphan = ~F.col("is_shared") & (F.col("person_source_value") == NOBODY)
+    is_loose = is_read | is_orphan | F.col("source").isin(list(whole))
+    told = ("held_in", "place", "batch", *PATIENT)
+    at = every.select(*told, is_loose.alias("is_loose"), F.explode_outer("names").alias("name"))
+    marked = at.join(patients.withColumn("is_theirs", F.lit(True)), on=list(PATIENT), how="left").join(
+        named.withColumn("is_named", F.lit(True)), on="name", how="left"
+    )
+    chosen = marked.where(F.col("is_loose") | F.col("is_theirs") | F.col("is_named"))
+    return chosen.select("held_in", "place", "batch").distinct()
 
 
 def only_of(rows: DataFrame, patients: DataFrame, whole: Sequence[str]) -> DataFrame:
@@ -78,8 +112,7 @@ def _of_tables(bronze: DataFrame, sources: Mapping[str, Source]) -> DataFrame:
     patient = {name: t.patient for name, t in tables.items() if t.patient}
     column = F.element_at(_literal(patient), place) if patient else F.lit(None).cast("string")
     values = F.transform(_lists(keys, place), lambda c: F.col("record")[c])
-    own = F.to_json(F.struct(place.alias("place"), values.alias("key")))
-    line = F.to_json(F.struct("file_sha256", "row"))
+    own, line = F.xxhash64(place, values), F.xxhash64("file_sha256", "row")
     return bronze.withColumns(
         {"_patient": F.col("record")[column], "is_shared": column.isNull(),
          "names": F.array(F.coalesce(F.when(values.isNotNull(), own), line))}
@@ -88,33 +121,34 @@ def _of_tables(bronze: DataFrame, sources: Mapping[str, Source]) -> DataFrame:
 
 def _of_resources(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
     shared = F.col("patient_key").isNull() & F.col("resource_type").isin(*WITHOUT_PATIENT)
-    name = F.to_json(F.struct("source", "resource_type", "resource_id"))
+    name = F.xxhash64("source", "resource_type", "resource_id")
     return bronze.withColumns({"_patient": F.col("patient_key"), "is_shared": shared, "names": F.array(name)})
 
 
 def _of_messages(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
     # a message may name several patients, merge them or move their visits: all of a source's messages belong together
     return bronze.withColumns(
-        {"_patient": F.col("patient_key"), "is_shared": F.lit(False), "names": F.array("source")}
+        {"_patient": F.col("patient_key"), "is_shared": F.lit(False), "names": F.array(F.xxhash64("source"))}
     )
 
 
 def _of_notes(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
-    file = F.array(F.to_json(F.struct("source", "file")))
+    file = F.array(F.xxhash64("source", "file"))
     return bronze.withColumns(
         {"_patient": F.col("record")["person_source_value"], "is_shared": F.lit(False), "names": file}
     )
 
 
 def _of_objects(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
-    uids = F.array_compact(F.array("sop_instance_uid", "series_uid", "study_uid"))
+    told = F.array_compact(F.array("sop_instance_uid", "series_uid", "study_uid"))
+    uids = F.transform(told, lambda uid: F.xxhash64(uid))
     return bronze.withColumns({"_patient": F.col("patient_key"), "is_shared": F.lit(False), "names": uids})
 
 
 def _of_source(bronze: DataFrame, _: Mapping[str, Source]) -> DataFrame:
     # pictures, whose patient stands in a table beside them, and directories of many patients
     return bronze.withColumns(
-        {"_patient": F.lit(None).cast("string"), "is_shared": F.lit(True), "names": F.array("source")}
+        {"_patient": F.lit(None).cast("string"), "is_shared": F.lit(True), "names": F.array(F.xxhash64("source"))}
     )
 
 
@@ -130,7 +164,10 @@ def _literal(pairs: Mapping[str, str]) -> Column:
 
 def _lists(lists: Mapping[str, Sequence[str]], of: Column) -> Column:
     """The list of names that belongs to `of`, null where there is none."""
-    if not lists:
-        return F.lit(None).cast("array<string>")
-    pairs = [x for k, v in sorted(lists.items()) for x in (F.lit(k), F.array(*[F.lit(n) for n in v]))]
-    return F.element_at(F.create_map(*pairs), of)
+    return F.element_at(_literal_lists(lists), of) if lists else F.lit(None).cast("array<string>")
+
+
+def _literal_lists(lists: Mapping[str, Sequence[str]]) -> Column:
+    none = F.array().cast("array<string>")
+    pairs = [x for k, v in sorted(lists.items()) for x in (F.lit(k), F.array(*map(F.lit, v)) if v else none)]
+    return F.create_map(*pairs)

@@ -47,7 +47,7 @@ from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
 from medlake.steps.gate import Gate
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
-from medlake.steps.news import news_of, of_mapped
+from medlake.steps.news import News, news_of, of_mapped
 from medlake.steps.places import published
 from medlake.steps.sources import Mapped, all_sources, count_all
 from medlake.steps.tallies import Built, write_tallies
@@ -67,12 +67,14 @@ FIRST = (VISIT, "person", "procedure_occurrence", STUDY.table, SERIES.table)  # 
 def run(ctx: Context) -> Counts:
     """Rebuild every silver table (or the one named) from the current records of all whom new records concern."""
     wanted = _wanted(ctx.only)
-    news = news_of(ctx, all_sources(ctx.conf))
-    start: list[Callable[[], Any]] = [partial(Mapped, ctx), partial(_vault, ctx), partial(_deny, ctx)]
+    sources = all_sources(ctx.conf)
+    news = news_of(ctx, sources)
+    start: list[Callable[[], Any]] = [partial(Mapped, ctx), partial(_vault, ctx, news), partial(_deny, ctx, news)]
     every, vault, deny = ctx.side_by_side(start)
-    mapped = every
+    mapped, places = every, set(PLACES)
     if news is not None:
         mapped = Mapped(ctx, news.bronze, news.of_patients)
+        places = {name for name in PLACES if news.concern(name, sources)}
         ctx.say(f"build: {count_all(news.persons):,} persons with news are judged again")
     built = Built(vault, deny, patterns(ctx), news, Gate(ctx))
     if "person" not in wanted:
@@ -84,7 +86,7 @@ def run(ctx: Context) -> Counts:
     }  # fmt: skip
     if wanted & {e.table for e in IMAGING}:
         work["uid_map"] = partial(_uid_map, ctx, mapped)
-    work |= {name: partial(_place, ctx, every, built, PLACES[name]) for name in PLACES if name in wanted}
+    work |= {name: partial(_place, ctx, every, built, PLACES[name]) for name in PLACES if name in wanted & places}
     after = {name: {VISIT} for name in EVENTS if name != VISIT}
     after |= {STUDY.table: {VISIT, "procedure_occurrence"}, SERIES.table: {STUDY.table}}
     ctx.as_ready(work, after)
@@ -109,14 +111,17 @@ def patterns(ctx: Context) -> tuple[Pattern, ...]:
     return tuple(Pattern(name, p["regex"], p["tag"]) for name, p in said.items())
 
 
-def _vault(ctx: Context) -> Vault:
+def _vault(ctx: Context, news: News | None) -> Vault:
     keys, identity = ctx.lake.read("vault.id_vault"), ctx.lake.read("vault.identity")
-    every = vault_keys(keys, identity, ctx.lake.read("vault.date_offset")).localCheckpoint()
+    mine = news.keys_of(keys) if news else keys
+    every = vault_keys(mine, identity, ctx.lake.read("vault.date_offset")).localCheckpoint()
     return Vault(every, ctx.night.as_of.isoformat())
 
 
-def _deny(ctx: Context) -> DataFrame:
-    return deny_lists(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault")).localCheckpoint()
+def _deny(ctx: Context, news: News | None) -> DataFrame:
+    keys = ctx.lake.read("vault.id_vault")
+    mine = news.of_persons(keys) if news else keys
+    return deny_lists(ctx.lake.read("vault.identity"), mine).localCheckpoint()
 
 
 def _persons_first(ctx: Context, mapped: Mapped, built: Built) -> None:
@@ -157,7 +162,7 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
     judged = judge(rows.localCheckpoint(), whole, to, built.vault).localCheckpoint()
     fit = fit_rows(judged)
     if event is STUDY:
-        fit = with_links(ctx, mapped, built.vault, fit)
+        fit = with_links(ctx, mapped, built.vault, fit, built.of_persons)
     if to.of_class("free_text"):  # the lists are long: they join only rows whose text they are for
         fit = fit.join(built.deny, on="person_id", how="left")
     if event.table == "note" and ctx.settings.privacy.notes != "patterns":
@@ -174,7 +179,7 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
     if event is SERIES:
         safe = with_visit_of_study(safe, ctx.lake.read("silver.imaging_study"))
     elif "visit_occurrence_id" in to.columns and event.table != "visit_occurrence" and event is not STUDY:
-        safe = with_known_visit(safe, ctx.lake.read("silver.visit_occurrence"))
+        safe = with_known_visit(safe, built.of_persons(ctx.lake.read("silver.visit_occurrence")))
     built.persons_stand.wait()
     ctx.lake.merge(name, safe.select(*to.columns), within=built.persons, audit=built.gate.of(event.table))
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
@@ -197,7 +202,7 @@ def _described(ctx: Context, fit: DataFrame, to: Promise) -> tuple[DataFrame, di
 
 
 def _place(ctx: Context, every: Mapped, built: Built, place: Place) -> None:
-    """One of the tables that belong to no person: always all of its rows, for they are few and come seldom."""
+    """One of the tables that belong to no person: all of its rows where any may be new, for they are few."""
     judged = published(ctx, every, place, built.gate.of(place.event.table))
     if judged is not None:
         with ctx.lock:

@@ -19,6 +19,7 @@ from medlake.clean.judge import Event, Vault, mapped_union, typed, visit_name
 from medlake.clean.missing_objects import missing_objects
 from medlake.clean.series_acquisition import stage_acquisitions
 from medlake.clean.series_geometry import stage_geometry
+from medlake.doors.lake import Within
 from medlake.grammar.contract import promise
 from medlake.grammar.quality import Rule
 from medlake.privacy.pseudonym import keyed_id
@@ -92,14 +93,17 @@ def staged(ctx: Context, mapped: Mapped, event: Event) -> DataFrame | None:
     return mapped.kept(mapped_union(event, parts)) if parts else None
 
 
-def with_links(ctx: Context, mapped: Mapped, vault: Vault, studies: DataFrame) -> DataFrame:
-    """Fit judged studies with their visit and procedure, and the rules by which they were found (see `linked`)."""
+def with_links(ctx: Context, mapped: Mapped, vault: Vault, studies: DataFrame, within: Within) -> DataFrame:
+    """Fit judged studies with their visit and procedure, and the rules by which they were found (see `linked`).
+
+    `within`: chooses those of a table's rows that are of the studies' persons.
+    """
     chosen = ctx.settings.imaging
-    visits = ctx.lake.read("silver.visit_occurrence").select(
+    visits = within(ctx.lake.read("silver.visit_occurrence")).select(
         "person_id", "visit_occurrence_id", "visit_start_datetime", "visit_end_datetime"
     )
     is_imaging = F.coalesce(F.col("procedure_source_name").rlike(chosen.procedure_name), F.lit(False))
-    procedures = ctx.lake.read("silver.procedure_occurrence").select(
+    procedures = within(ctx.lake.read("silver.procedure_occurrence")).select(
         "person_id", "procedure_occurrence_id", "procedure_datetime", is_imaging.alias("is_imaging")
     )
     whole = studies.withColumns(

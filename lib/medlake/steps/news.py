@@ -7,21 +7,27 @@ table that is not as that build left it, or a build that was asked for by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from medlake.clean.place import PLACES
 from medlake.clean.quarantine import OPEN
 from medlake.sources.declared import Source
-from medlake.sources.mapping import joined_views
-from medlake.sources.owners import PATIENT, needed, only_of, owned, touched
+from medlake.sources.mapping import joined_views, views_of
+from medlake.sources.owners import PATIENT, names_of, needed, of_patients, only_of, owned, place_of, places_of, touched
 from medlake.steps.context import Context
-from medlake.steps.sources import HOLDERS, patients_of
+from medlake.steps.sources import HOLDERS, count_all, patients_of
 
 REGISTRY = ("vault.id_vault", "vault.identity", "vault.date_offset")
 LATER_FIT = "date_in_future"  # the one rule that time alone can settle
+
+
+FEW = 200_000  # rows that every executor may hold
+MANY = 1_000  # batches, by table, that conditions may name
 
 
 @dataclass(frozen=True)
@@ -32,47 +38,114 @@ class News:
     persons: DataFrame  # person_id, those that the patients were before among them
     bronze: dict[str, DataFrame]  # bronze table → the records that the patients' rows are made of
     whole: tuple[str, ...]
+    brought: frozenset[tuple[str, str]]  # (source, source_table) of which a record came or went
 
     def of_patients(self, rows: DataFrame) -> DataFrame:
         """Those of the rows (PATIENT, source) that this build makes anew."""
         return only_of(rows, self.patients, self.whole)
 
+    def keys_of(self, rows: DataFrame) -> DataFrame:
+        """Those of the rows (source, person_source_value) that are of a patient of this build."""
+        mine = self.patients.withColumnRenamed(PATIENT[0], "source")
+        return rows.join(mine, on=["source", PATIENT[1]], how="left_semi")
+
     def of_persons(self, rows: DataFrame) -> DataFrame:
-        """Those of a silver table's rows that this build makes anew."""
+        """Those of a table's rows that are of a person of this build."""
         return rows.join(self.persons, on="person_id", how="left_semi")
+
+    def concern(self, table: str, sources: dict[str, Source]) -> bool:
+        """Whether a silver table may have rows that are made of what came or went, whomever they are about."""
+        return any(
+            source.name == name and table in source.mappings and reads_from(source, table, source_table)
+            for source in sources.values() for name, source_table in self.brought
+        )  # fmt: skip
+
+
+def reads_from(source: Source, table: str, source_table: str) -> bool:
+    """Whether the source's mapping of a silver table reads records of this table or resource type of the source."""
+    if source.format not in ("csv", "jdbc", "fhir"):
+        return True
+    views = {view.casefold() for view in views_of(source.mappings[table])}
+    known = {t.name.casefold() for t in source.tables}
+    unknown = source.format != "fhir" and source_table.casefold() not in known
+    return not views or unknown or source_table.casefold() in views
 
 
 def news_of(ctx: Context, sources: dict[str, Source]) -> News | None:
-    """What the last whole build has not seen; None: everything is to be built."""
+    """What the last whole build has not seen; None: everything is to be built.
+
+    The lake is read once for what the records are called and whose they are, and once more where those stand that are
+    needed; in between only names, patients and places move, and where they are few no others move at all.
+    """
     if any(name not in ctx.since for name in REGISTRY):
         return None
-    every = {name: owned(ctx.lake.read(f"bronze.{name}"), name, sources) for name in HOLDERS}
-    fresh = {
-        name: owned(ctx.lake.changes(f"bronze.{name}", ctx.since.get(f"bronze.{name}")), name, sources)
-        for name in every
-        if ctx.lake.version(f"bronze.{name}") != ctx.since.get(f"bronze.{name}")
-    }
-    whole = _whole(fresh, sources)
+    held = {name: ctx.lake.read(f"bronze.{name}") for name in HOLDERS}
+    every = _places(held, sources).localCheckpoint()
+    came = {
+        name: ctx.lake.changes(f"bronze.{name}", ctx.since.get(f"bronze.{name}"))
+        for name in HOLDERS if ctx.lake.version(f"bronze.{name}") != ctx.since.get(f"bronze.{name}")
+    }  # fmt: skip
+    fresh = _places(came, sources).localCheckpoint() if came else every.limit(0)
+    brought = _brought(fresh)
+    whole = _whole(brought, sources)
     keys = ctx.lake.read("vault.id_vault")
-    found = [touched(every[name], rows) for name, rows in fresh.items()]
-    patients, persons = _closed(ctx, keys, [*found, _of_whole(keys, whole, sources), *_of_registry(ctx, sources)])
-    bronze = {name: needed(rows, patients, whole).localCheckpoint() for name, rows in every.items()}
-    return News(patients, persons, bronze, tuple(whole))
+    found = touched(every, fresh, _few(names_of(fresh)))
+    patients, persons = _closed(ctx, keys, [found, _of_whole(keys, whole, sources), *_of_registry(ctx, sources)])
+    named = _few(names_of(of_patients(every, patients)))
+    read = {s.name: _read_for_patients(s) for s in sources.values() if s.format == "fhir"}
+    places = _few(needed(every, patients, named, whole, read))
+    tables = frozenset((source, table) for _, source, table in brought)
+    return News(patients, persons, _found(held, places), tuple(whole), tables)
 
 
-def _whole(fresh: dict[str, DataFrame], sources: dict[str, Source]) -> list[str]:
+def _places(held: Mapping[str, DataFrame], sources: dict[str, Source]) -> DataFrame:
+    return reduce(DataFrame.unionByName, [places_of(owned(rows, n, sources), n) for n, rows in held.items()])
+
+
+def _few(rows: DataFrame) -> DataFrame:
+    """The rows, computed; where they are few, what is joined to them stays where it is."""
+    kept = rows.localCheckpoint()
+    return F.broadcast(kept) if count_all(kept) <= FEW else kept
+
+
+def _found(held: Mapping[str, DataFrame], places: DataFrame) -> dict[str, DataFrame]:
+    """The records of the bronze tables at these places; files of batches that hold none of them are not read."""
+    told = places.select("held_in", "batch").distinct().limit(MANY + 1).collect()
+    found = {}
+    for name, rows in held.items():
+        batches = [r["batch"] for r in told if r["held_in"] == name]
+        if not batches and len(told) <= MANY:
+            found[name] = rows.where(F.lit(False))
+            continue
+        some = rows.where(F.col("batch").isin(batches)) if len(told) <= MANY else rows
+        mine = places.where(F.col("held_in") == name)
+        at = some.withColumn("place", place_of()).join(mine, on="place", how="left_semi")
+        found[name] = at.select(*rows.columns).localCheckpoint()
+    return found
+
+
+def _brought(fresh: DataFrame) -> dict[tuple[str, str, str], bool]:
+    """(bronze table, source, source_table) of what came or went → whether some of it belongs to no patient."""
+    told = fresh.groupBy("held_in", "source", "source_table").agg(F.bool_or("is_shared").alias("is_shared"))
+    seen = told.limit(100_000).collect()  # bounded by the tables of the sources
+    return {(r["held_in"], r["source"], r["source_table"]): r["is_shared"] for r in seen}
+
+
+def _read_for_patients(source: Source) -> list[str]:
+    """The resource types (in small letters) that its mappings read, but for tables that belong to no person."""
+    read = [views_of(sql) for table, sql in source.mappings.items() if table not in PLACES]
+    return sorted({view.casefold() for views in read for view in views})
+
+
+def _whole(brought: dict[tuple[str, str, str], bool], sources: dict[str, Source]) -> list[str]:
     """The sources with news that may concern any of their patients: a table or resource that others are joined to."""
-    named = [rows.where("is_shared").select("source", "source_table").distinct() for rows in fresh.values()]
-    if not named:
-        return []
-    seen = reduce(DataFrame.unionByName, named).limit(100_000).collect()  # bounded by the tables of the sources
-    joined = {s.name: set().union(*map(joined_views, s.mappings.values())) for s in sources.values()}
-    shared = {r["source"] for r in seen if r["source"] in sources and (
-        sources[r["source"]].format != "fhir" or r["source_table"] in joined[r["source"]]
-    )}  # fmt: skip
-    if "hl7_message" in fresh:
-        shared |= {r["source"] for r in fresh["hl7_message"].select("source").distinct().limit(10_000).collect()}
-    return sorted(shared)
+    every = {s.name: map(joined_views, s.mappings.values()) for s in sources.values()}
+    joined = {name: {view.casefold() for views in read for view in views} for name, read in every.items()}
+    shared = {
+        source for (held_in, source, table), is_shared in brought.items() if source in sources and is_shared
+        and (sources[source].format != "fhir" or table.casefold() in joined[source])
+    }  # fmt: skip
+    return sorted(shared | {source for held_in, source, _ in brought if held_in == "hl7_message"})
 
 
 def _of_whole(keys: DataFrame, whole: list[str], sources: dict[str, Source]) -> DataFrame:
@@ -101,12 +174,12 @@ def of_mapped(entries: DataFrame, sources: dict[str, Source]) -> DataFrame:
 
 def _closed(ctx: Context, keys: DataFrame, found: list[DataFrame]) -> tuple[DataFrame, DataFrame]:
     """(the patients with all keys of the persons they are or were, those persons)."""
-    first = reduce(DataFrame.unionByName, found).distinct().localCheckpoint()
+    first = _few(reduce(DataFrame.unionByName, found).distinct())
     named = keys.withColumnRenamed("source", PATIENT[0])
     ids = [
         named.join(first, on=list(PATIENT), how="left_semi").select("person_id"),
         *[ctx.lake.changes(name, ctx.since[name]).select("person_id") for name in (REGISTRY[0], REGISTRY[2])],
     ]
-    persons = reduce(DataFrame.unionByName, ids).distinct().localCheckpoint()
+    persons = _few(reduce(DataFrame.unionByName, ids).distinct())
     theirs = named.join(persons, on="person_id", how="left_semi").select(*PATIENT)
-    return first.unionByName(theirs).distinct().localCheckpoint(), persons
+    return _few(first.unionByName(theirs).distinct()), persons

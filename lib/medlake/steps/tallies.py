@@ -46,6 +46,10 @@ class Built:
         """Chooses the rows of a silver table that are made anew; None: all of them."""
         return self.news.of_persons if self.news else None
 
+    def of_persons(self, rows: DataFrame) -> DataFrame:
+        """Those of a table's rows that are of a person whom this build judges."""
+        return self.news.of_persons(rows) if self.news else rows
+
 
 def write_tallies(ctx: Context, built: Built) -> Counts:
     """ops.table_build and ops.dq_result: what all of a table's rows came to; returns the sums of those judged now."""
