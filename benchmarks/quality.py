@@ -166,11 +166,7 @@ def main(copies: int, every: int, codegen: bool) -> float:
     """Print the figures; returns the ratio."""
     small = {"spark.master": "local[2]", "spark.driver.memory": "3g"}
     if codegen:
-        small |= {
-            "spark.sql.codegen.wholeStage": "true",
-            "spark.sql.codegen.factoryMode": "FALLBACK",
-            "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
-        }
+        small |= {**session.GENERATED, "spark.driver.extraJavaOptions": "-XX:+UseParallelGC"}
     said = asked(Conf())
     print(machine())
     with tempfile.TemporaryDirectory(prefix="medlake-quality-") as work:

@@ -33,8 +33,8 @@ from medlake.steps.ingest import reading
 CORES = 2
 # conf/spark/local.conf without the lines that it says to take out for many gigabytes.
 MANY_GIGABYTES = {
-    "spark.master": f"local[{CORES}]", "spark.driver.memory": "3g", "spark.sql.codegen.wholeStage": "true",
-    "spark.sql.codegen.factoryMode": "FALLBACK", "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+    "spark.master": f"local[{CORES}]", "spark.driver.memory": "3g", **session.GENERATED,
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
 }  # fmt: skip
 # The benchmark's typed tables: column and type, in the order of the files.
 TYPED = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark import SparkConf, SparkContext
@@ -33,6 +34,8 @@ ALWAYS = (
     | {f"spark.executorEnv.{name}": value for name, value in ONE_THREAD.items()}
 )
 
+GENERATED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+
 
 def submit_conf(choices: Mapping[str, str]) -> dict[str, str]:
     """Every Spark setting of this lake; what a user's conf chooses comes after what always holds."""
@@ -60,6 +63,22 @@ def start(app_name: str, choices: Mapping[str, str]) -> SparkSession:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+@contextmanager
+def generated_code(spark: SparkSession, *, pays: bool) -> Iterator[None]:
+    """Where it `pays`, run the queries inside with generated code, also under a profile that goes without it.
+
+    The choice holds for the whole session: nothing else may run meanwhile that is in a hurry.
+    """
+    before = {name: spark.conf.get(name) for name in GENERATED} if pays else {}
+    try:
+        for name in before:
+            spark.conf.set(name, GENERATED[name])
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, str(value))
 
 
 def _submitted() -> set[str]:

@@ -40,19 +40,29 @@ def owned(bronze: DataFrame, name: str, sources: Mapping[str, Source]) -> DataFr
     ).drop("_patient")  # fmt: skip
 
 
-def places_of(every: DataFrame, name: str) -> DataFrame:
-    """The records of an `owned` table as little as finding them needs; all tables' may be taken together.
-
-    held_in: the table; place: see `place_of`; batch, source, source_table, PATIENT, is_shared, names.
-    """
-    told = ("batch", "source", "source_table", *PATIENT, "is_shared")
-    numbers = F.transform("names", lambda number: F.xxhash64(F.lit(name), number)).alias("names")
-    return every.select(F.lit(name).alias("held_in"), place_of().alias("place"), *told, numbers)
+def numbered(source: Column | str, key: Column | str) -> Column:
+    """A number for a patient: of the source whose keys name him or her (PATIENT[0]) and the key; null is `NOBODY`."""
+    said = F.col(key) if isinstance(key, str) else key
+    return F.xxhash64(source, F.coalesce(F.trim(said, F.lit(BLANKS)), F.lit(NOBODY)))
 
 
 def place_of() -> Column:
     """A number for where a record of bronze stands."""
     return F.xxhash64("source", "file_sha256", "row", "batch")
+
+
+def places_of(every: DataFrame, name: str) -> DataFrame:
+    """The records of an `owned` table as little as finding them needs; all tables' may be taken together.
+
+    held_in: the table; place: see `place_of`; patient: see `numbered`; is_orphan: it names no patient, and should;
+    batch, source, source_table, is_shared, names.
+    """
+    is_orphan = ~F.col("is_shared") & (F.col(PATIENT[1]) == NOBODY)
+    return every.select(
+        F.lit(name).alias("held_in"), "batch", "source", "source_table", place_of().alias("place"),
+        numbered(*PATIENT).alias("patient"), "is_shared", is_orphan.alias("is_orphan"),
+        F.transform("names", lambda number: F.xxhash64(F.lit(name), number)).alias("names"),
+    )  # fmt: skip
 
 
 def names_of(places: DataFrame) -> DataFrame:
@@ -61,23 +71,18 @@ def names_of(places: DataFrame) -> DataFrame:
 
 
 def touched(every: DataFrame, news: DataFrame, named: DataFrame) -> DataFrame:
-    """The patients (PATIENT, distinct) whom the `news` concern: their own, and those of what they stand for.
+    """The patients (patient, distinct) whom the `news` concern: their own, and those of what they stand for.
 
     `every`, `news`: see `places_of`; `named`: the names of the news.
     """
-    others = every.select(*PATIENT, F.explode("names").alias("name")).join(named, on="name", how="left_semi")
-    return news.select(*PATIENT).unionByName(others.select(*PATIENT)).distinct()
-
-
-def of_patients(every: DataFrame, patients: DataFrame) -> DataFrame:
-    """The records (see `places_of`) that name one of the patients."""
-    return every.join(patients, on=list(PATIENT), how="left_semi")
+    others = every.select("patient", F.explode("names").alias("name")).join(named, on="name", how="left_semi")
+    return news.select("patient").unionByName(others.select("patient")).distinct()
 
 
 def needed(
     every: DataFrame, patients: DataFrame, named: DataFrame, whole: Sequence[str], read: Mapping[str, Sequence[str]]
 ) -> DataFrame:
-    """Where (held_in, place, batch; distinct) the records stand from which all rows of the `patients` are made.
+    """The records (held_in, batch, source_table, place; distinct) from which all rows of the `patients` are made.
 
     Theirs, those that share one of the names `named`, those that name nobody, every record of the sources in `whole`,
     and what is shared. `read`: source → the tables or resource types of it (in small letters) that patients' rows
@@ -85,24 +90,21 @@ def needed(
     """
     tables = _lists(read, F.col("source"))
     is_read = F.col("is_shared") & F.coalesce(F.array_contains(tables, F.lower("source_table")), F.lit(True))
-    is_orphan = ~F.col("is_shared") & (F.col("person_source_value") == NOBODY)
-    is_loose = is_read | is_orphan | F.col("source").isin(list(whole))
-    told = ("held_in", "place", "batch", *PATIENT)
-    at = every.select(*told, is_loose.alias("is_loose"), F.explode_outer("names").alias("name"))
-    marked = at.join(patients.withColumn("is_theirs", F.lit(True)), on=list(PATIENT), how="left").join(
+    is_loose = is_read | F.col("is_orphan") | F.col("source").isin(list(whole))
+    told = ("held_in", "batch", "source_table", "place")
+    at = every.select(*told, "patient", is_loose.alias("is_loose"), F.explode_outer("names").alias("name"))
+    marked = at.join(patients.withColumn("is_theirs", F.lit(True)), on="patient", how="left").join(
         named.withColumn("is_named", F.lit(True)), on="name", how="left"
     )
-    chosen = marked.where(F.col("is_loose") | F.col("is_theirs") | F.col("is_named"))
-    return chosen.select("held_in", "place", "batch").distinct()
+    return marked.where(F.col("is_loose") | F.col("is_theirs") | F.col("is_named")).select(*told).distinct()
 
 
 def only_of(rows: DataFrame, patients: DataFrame, whole: Sequence[str]) -> DataFrame:
     """Those of the rows (PATIENT, source) that are of the `patients`, of nobody, or of a source in `whole`."""
-    key = F.coalesce(F.trim(F.col("person_source_value"), F.lit(BLANKS)), F.lit(NOBODY))
-    wanted = patients.select("patient_source", F.col("person_source_value").alias("_key"), F.lit(True).alias("_is"))
-    marked = rows.withColumn("_key", key).join(wanted, on=["patient_source", "_key"], how="left")
-    chosen = F.col("_is") | (F.col("_key") == NOBODY) | F.col("source").isin(list(whole))
-    return marked.where(chosen).select(*rows.columns)
+    wanted = patients.withColumn("_is", F.lit(True)).withColumnRenamed("patient", "_patient")
+    marked = rows.withColumn("_patient", numbered(*PATIENT)).join(wanted, on="_patient", how="left")
+    is_nobody = F.coalesce(F.trim(F.col(PATIENT[1]), F.lit(BLANKS)), F.lit(NOBODY)) == NOBODY
+    return marked.where(F.col("_is") | is_nobody | F.col("source").isin(list(whole))).select(*rows.columns)
 
 
 def _of_tables(bronze: DataFrame, sources: Mapping[str, Source]) -> DataFrame:

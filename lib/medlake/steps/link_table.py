@@ -24,7 +24,7 @@ from medlake.steps.runner import Options
 KEY, SOURCE, BROKEN = "id", "csv", "_broken"
 LARGE_BYTES = 2_000_000  # a file from which on Spark's generated code is worth its time
 LARGE = {
-    "spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK",
+    **session.GENERATED,
     "spark.driver.extraJavaOptions": "-XX:+UseParallelGC", "spark.driver.memory": "6g",
     "spark.sql.shuffle.partitions": "16", "spark.sql.adaptive.enabled": "true",
 }  # fmt: skip

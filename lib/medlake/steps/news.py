@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from medlake.clean.place import PLACES
 from medlake.clean.quarantine import OPEN
+from medlake.doors.lake import FEW
+from medlake.doors.session import generated_code
 from medlake.sources.declared import Source
 from medlake.sources.mapping import joined_views, views_of
-from medlake.sources.owners import PATIENT, names_of, needed, of_patients, only_of, owned, place_of, places_of, touched
+from medlake.sources.owners import PATIENT, names_of, needed, numbered, only_of, owned, place_of, places_of, touched
 from medlake.steps.context import Context
 from medlake.steps.sources import HOLDERS, count_all, patients_of
 
@@ -26,7 +28,7 @@ REGISTRY = ("vault.id_vault", "vault.identity", "vault.date_offset")
 LATER_FIT = "date_in_future"  # the one rule that time alone can settle
 
 
-FEW = 200_000  # rows that every executor may hold
+LARGE = 32_000_000  # bytes of bronze from which on compiling the queries takes less time than it saves
 MANY = 1_000  # batches, by table, that conditions may name
 
 
@@ -34,7 +36,7 @@ MANY = 1_000  # batches, by table, that conditions may name
 class News:
     """The part of the lake that a build has to look at. `whole`: sources of which every record counts."""
 
-    patients: DataFrame  # PATIENT
+    patients: DataFrame  # patient, a number (see `owners.numbered`)
     persons: DataFrame  # person_id, those that the patients were before among them
     bronze: dict[str, DataFrame]  # bronze table → the records that the patients' rows are made of
     whole: tuple[str, ...]
@@ -46,8 +48,8 @@ class News:
 
     def keys_of(self, rows: DataFrame) -> DataFrame:
         """Those of the rows (source, person_source_value) that are of a patient of this build."""
-        mine = self.patients.withColumnRenamed(PATIENT[0], "source")
-        return rows.join(mine, on=["source", PATIENT[1]], how="left_semi")
+        told = rows.withColumn("patient", numbered("source", PATIENT[1]))
+        return told.join(self.patients, on="patient", how="left_semi").drop("patient")
 
     def of_persons(self, rows: DataFrame) -> DataFrame:
         """Those of a table's rows that are of a person of this build."""
@@ -79,6 +81,12 @@ def news_of(ctx: Context, sources: dict[str, Source]) -> News | None:
     """
     if any(name not in ctx.since for name in REGISTRY):
         return None
+    size = ctx.lake.size_bytes(*[f"bronze.{name}" for name in HOLDERS])
+    with generated_code(ctx.spark, pays=size >= LARGE):
+        return _news_of(ctx, sources)
+
+
+def _news_of(ctx: Context, sources: dict[str, Source]) -> News:
     held = {name: ctx.lake.read(f"bronze.{name}") for name in HOLDERS}
     every = _places(held, sources).localCheckpoint()
     came = {
@@ -91,7 +99,7 @@ def news_of(ctx: Context, sources: dict[str, Source]) -> News | None:
     keys = ctx.lake.read("vault.id_vault")
     found = touched(every, fresh, _few(names_of(fresh)))
     patients, persons = _closed(ctx, keys, [found, _of_whole(keys, whole, sources), *_of_registry(ctx, sources)])
-    named = _few(names_of(of_patients(every, patients)))
+    named = _few(names_of(every.join(patients, on="patient", how="left_semi")))
     read = {s.name: _read_for_patients(s) for s in sources.values() if s.format == "fhir"}
     places = _few(needed(every, patients, named, whole, read))
     tables = frozenset((source, table) for _, source, table in brought)
@@ -109,18 +117,25 @@ def _few(rows: DataFrame) -> DataFrame:
 
 
 def _found(held: Mapping[str, DataFrame], places: DataFrame) -> dict[str, DataFrame]:
-    """The records of the bronze tables at these places; files of batches that hold none of them are not read."""
-    told = places.select("held_in", "batch").distinct().limit(MANY + 1).collect()
+    """The records of the bronze tables at these places.
+
+    What is read of a table are its batches and, in them, the tables or resource types of the sources that hold a place:
+    records of one file lie together, so that most pages of the others are left out.
+    """
+    told = places.groupBy("held_in", "batch").agg(F.array_sort(F.collect_set("source_table")).alias("tables"))
+    batches = told.limit(MANY + 1).collect()  # a row per night and format
     found = {}
     for name, rows in held.items():
-        batches = [r["batch"] for r in told if r["held_in"] == name]
-        if not batches and len(told) <= MANY:
-            found[name] = rows.where(F.lit(False))
-            continue
-        some = rows.where(F.col("batch").isin(batches)) if len(told) <= MANY else rows
-        mine = places.where(F.col("held_in") == name)
-        at = some.withColumn("place", place_of()).join(mine, on="place", how="left_semi")
-        found[name] = at.select(*rows.columns).localCheckpoint()
+        mine = [(r["batch"], r["tables"]) for r in batches if r["held_in"] == name]
+        if len(batches) > MANY:
+            lies_there = F.lit(True)
+        else:
+            there = [(F.col("batch") == batch) & F.col("source_table").isin(tables) for batch, tables in mine]
+            lies_there = reduce(Column.__or__, there, F.lit(False))
+        at = places.where(F.col("held_in") == name)
+        some = rows.where(lies_there).withColumn("place", place_of()).join(at, on="place", how="left_semi")
+        kept = some.select(*rows.columns)
+        found[name] = kept.localCheckpoint() if mine or len(batches) > MANY else rows.where(F.lit(False))
     return found
 
 
@@ -150,7 +165,7 @@ def _whole(brought: dict[tuple[str, str, str], bool], sources: dict[str, Source]
 
 def _of_whole(keys: DataFrame, whole: list[str], sources: dict[str, Source]) -> DataFrame:
     owners = [sources[name].patient_source for name in whole]
-    return keys.where(F.col("source").isin(owners)).select(F.col("source").alias(PATIENT[0]), PATIENT[1])
+    return keys.where(F.col("source").isin(owners)).select(numbered("source", PATIENT[1]).alias("patient"))
 
 
 def _of_registry(ctx: Context, sources: dict[str, Source]) -> list[DataFrame]:
@@ -159,8 +174,8 @@ def _of_registry(ctx: Context, sources: dict[str, Source]) -> list[DataFrame]:
     waiting = ctx.lake.read("quarantine.record").where(
         (F.col("status") == OPEN) & F.col("target").startswith("silver.") & F.array_contains("reason_codes", LATER_FIT)
     )
-    return [rows.select(F.col("source").alias(PATIENT[0]), PATIENT[1]) for rows in told] + [
-        of_mapped(waiting, sources).select(*PATIENT)
+    return [rows.select(numbered("source", PATIENT[1]).alias("patient")) for rows in told] + [
+        of_mapped(waiting, sources).select(numbered(*PATIENT).alias("patient"))
     ]
 
 
@@ -175,11 +190,11 @@ def of_mapped(entries: DataFrame, sources: dict[str, Source]) -> DataFrame:
 def _closed(ctx: Context, keys: DataFrame, found: list[DataFrame]) -> tuple[DataFrame, DataFrame]:
     """(the patients with all keys of the persons they are or were, those persons)."""
     first = _few(reduce(DataFrame.unionByName, found).distinct())
-    named = keys.withColumnRenamed("source", PATIENT[0])
+    named = keys.select("person_id", numbered("source", PATIENT[1]).alias("patient"))
     ids = [
-        named.join(first, on=list(PATIENT), how="left_semi").select("person_id"),
+        named.join(first, on="patient", how="left_semi").select("person_id"),
         *[ctx.lake.changes(name, ctx.since[name]).select("person_id") for name in (REGISTRY[0], REGISTRY[2])],
     ]
     persons = _few(reduce(DataFrame.unionByName, ids).distinct())
-    theirs = named.join(persons, on="person_id", how="left_semi").select(*PATIENT)
+    theirs = named.join(persons, on="person_id", how="left_semi").select("patient")
     return _few(first.unionByName(theirs).distinct()), persons

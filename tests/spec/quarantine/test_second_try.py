@@ -45,8 +45,8 @@ class World:
     def send(self, file: str, text: str, encoding: str = "utf-8") -> None:
         (self.folder / "landing" / file).write_bytes(text.encode(encoding))
 
-    def step(self, *names: str) -> list[int]:
-        return [Runner(self.options).step(name) for name in names]
+    def steps(self, *names: str) -> int:
+        return Runner(self.options).part(*names)
 
     def retry(self) -> int:
         return Runner(self.options).retry()
@@ -65,7 +65,7 @@ def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Worl
     made.send("west/results1.tsv", "who\tcode\tday\tvalue\n1\tna\t2024-01-02\t139\n9\tna\t2024-01-03\t140\n2\tné\t2024-01-04\t141\n", "cp1252")
     made.send("east/people1.csv", "pid;sex;born\n7;M;1970\n")
     made.send("east/results1.tsv", "who\tcode\tday\tvalue\n7\tna\t2024-01-02\t138\n")
-    assert made.step("ingest", "link", "build") == [0, 0, 0]
+    assert made.steps("ingest", "link", "build") == 0
     return made
 
 
@@ -96,7 +96,7 @@ def test_2_one_entry_is_shown_whole_with_a_warning(world: World, capsys: pytest.
 def test_3_a_file_sent_again_closes_its_entries_and_a_new_column_is_told(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.send("west/people1.csv", "pid;sex;born\n1;M;1950\n2;F;1960\n3;M;1980\n4;F\n")
     world.send("west/people2.csv", "pid;sex;born;shoe\n9;M;1990;44\n")
-    assert world.step("ingest") == [0]
+    assert world.steps("ingest") == 0
     assert "west.people brings new columns, kept and not read by any mapping: shoe" in capsys.readouterr().err
     drift = world.table("ops.source_drift").collect()
     assert [(r["source"], r["source_table"], r["column"], r["kind"]) for r in drift] == [("west", "people", "shoe", "new")]
@@ -136,7 +136,7 @@ def test_4b_all_that_came_in_is_accounted_for(world: World, capsys: pytest.Captu
 
 def test_5_a_second_retry_changes_nothing(world: World) -> None:
     before = world.table("quarantine.record").collect()
-    assert world.step("retry") == [0]
+    assert Runner(world.options).step("retry") == 0
     assert sorted(world.table("quarantine.record").collect()) == sorted(before)
     assert world.table("bronze.csv_record").where("source = 'west' AND source_table = 'results'").count() == 3
 
@@ -144,7 +144,7 @@ def test_5_a_second_retry_changes_nothing(world: World) -> None:
 def test_6_a_source_that_lacks_a_needed_column_waits_and_the_others_go_on(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.send("west/people3.csv", "pid;sex;borne\n5;M;1955\n")
     world.send("east/people2.csv", "pid;sex;born\n8;F;1980\n")
-    assert world.step("ingest") == [4]
+    assert world.steps("ingest") == 4
     said = capsys.readouterr().err
     assert "table people lack the column(s) born (renamed to borne?)" in said and "conf/sources/west" in said
     batch = world.table("bronze.csv_record").agg(F.max("batch")).first()[0]
@@ -156,12 +156,12 @@ def test_6_a_source_that_lacks_a_needed_column_waits_and_the_others_go_on(world:
 
 def test_7_the_source_goes_on_once_its_file_is_right(world: World) -> None:
     world.send("west/people3.csv", "pid;sex;born\n5;M;1955\n")
-    assert world.step("ingest") == [0]
+    assert world.steps("ingest") == 0
     assert world.table("bronze.csv_record").where(F.col("record")["pid"] == "5").count() == 1
 
 
 def test_8_a_row_that_is_lost_behind_the_ledgers_back_is_found(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    world.step("link", "build")
+    assert world.steps("link", "build") == 0
     path = Lake(world.spark, world.folder / "lake").path("silver.measurement")
     world.spark.sql(f"DELETE FROM delta.`{path}` WHERE value_as_number = 139.0")
     with pytest.raises(QualityGateError, match="1 row"):

@@ -73,8 +73,8 @@ class Home:
         for table, mapping in sql.items():
             (source / f"{table}.sql").write_text(mapping)
 
-    def step(self, name: str = "ingest") -> int:
-        return Runner(Options(conf=self.folder / "conf", lake=self.folder / "lake", landing=self.folder / "landing")).step(name)
+    def steps(self, *names: str) -> int:
+        return Runner(Options(conf=self.folder / "conf", lake=self.folder / "lake", landing=self.folder / "landing")).part(*names)
 
     def labs(self):
         return self.lake.read("bronze.csv_record").where("source_table = 'labs'").selectExpr(
@@ -92,7 +92,7 @@ def home(spark: SparkSession, tmp_path: Path, running: Postgres, monkeypatch: py
 
 @needs_server
 def test_rows_are_taken_whole_then_only_what_is_new_and_each_once(home: Home, running: Postgres) -> None:
-    assert home.step() == 0
+    assert home.steps("ingest") == 0
     assert_rows(home.labs(), """
         id | value                     | flag  | taken                  | note           | is_deletion
         1  | 12.50                     | true  | 2024-01-02 02:04:05+00 | a "b" O'Neill  | false
@@ -104,7 +104,7 @@ def test_rows_are_taken_whole_then_only_what_is_new_and_each_once(home: Home, ru
     assert_rows(home.lake.read("ops.watermark"), "source_table | column | value\nlabs | updated_at | 2024-01-01 12:00:00")
     versions = {t: home.lake.version(t) for t in ("bronze.csv_record", "quarantine.record", "ops.batch", "ops.watermark", "bronze.landing_file")}
 
-    assert home.step() == 0  # nothing is new
+    assert home.steps("ingest") == 0  # nothing is new
     assert {t: home.lake.version(t) for t in versions} == versions
 
     running.run("""
@@ -114,7 +114,7 @@ def test_rows_are_taken_whole_then_only_what_is_new_and_each_once(home: Home, ru
         UPDATE ehr.labs SET gone = true, updated_at = '2024-01-02 09:00:00' WHERE id = 2;
         UPDATE ehr.people SET sex = 'M' WHERE id = 'p7';
     """)
-    assert home.step() == 0
+    assert home.steps("ingest") == 0
     last = home.labs().where("batch > 2")
     # 4 has the very moment of the last watermark; 5 is below it and stays behind: a watermark says what is new
     assert_rows(last, "id | value | is_deletion\n1 | 99 | false\n4 | 4 | false\n2 | 12345678901234567890123.1 | true")
@@ -134,25 +134,23 @@ PEOPLE = "SELECT id AS person_source_value, CASE sex WHEN 'M' THEN 8507 ELSE 853
 @pytest.mark.slow
 def test_the_mappings_of_a_table_source_work_on_a_database(home: Home, running: Postgres) -> None:
     home.declare("ehr", DECLARED.format(url=running.url), person=PEOPLE, measurement=MAPPING)
-    for step in ("ingest", "link", "build"):
-        assert home.step(step) == 0
+    assert home.steps("ingest", "link", "build") == 0
     assert home.lake.read("silver.person").count() == 40
     assert_rows(home.lake.read("silver.measurement"), "value_as_number\n12.5\n12345678901234567890123.1")
     running.run("UPDATE ehr.labs SET value = 99, updated_at = now() WHERE id = 1; UPDATE ehr.labs SET gone = true, updated_at = now() WHERE id = 2")
-    for step in ("ingest", "link", "build"):
-        assert home.step(step) == 0
+    assert home.steps("ingest", "link", "build") == 0
     assert_rows(home.lake.read("silver.measurement"), "value_as_number\n99.0")
 
 
 @needs_server
 def test_a_key_that_stands_twice_is_told(home: Home, running: Postgres) -> None:
     running.run("INSERT INTO ehr.people VALUES ('p1', 1, 'F'), ('p2', 2, 'M')")  # a copy, and a contradiction
-    assert home.step() == 0
+    assert home.steps("ingest") == 0
     assert home.lake.read("bronze.csv_record").where("source_table = 'people'").count() == 40
     aside = home.lake.read("quarantine.record").where("source_table = 'people'")
     assert_rows(aside, "reason_code\nkey_repeated")
     before = home.lake.version("bronze.csv_record")
-    assert home.step() == 0
+    assert home.steps("ingest") == 0
     assert home.lake.version("bronze.csv_record") == before and aside.count() == 1
 
 
@@ -174,7 +172,7 @@ def test_a_server_that_cannot_be_asked_stops_no_other(home: Home, running: Postg
     home.declare("e_open_file", f'{start}url = "{running.url}"\npassword_file = "{secret}"\n{one}')
     secret.chmod(0o644)
     home.declare("f_no_column", f'{start}url = "{running.url}"\npassword_env = "EHR_PASSWORD"\n{one}watermark = "nope"\n')
-    assert home.step() == InputRefusedError.exit_code
+    assert home.steps("ingest") == InputRefusedError.exit_code
     said = capfd.readouterr()
     told = said.err + said.out
     for name, words in {
@@ -186,7 +184,7 @@ def test_a_server_that_cannot_be_asked_stops_no_other(home: Home, running: Postg
     assert running.password not in told
     secret.chmod(0o600)
     home.declare("e_open_file", f'{start}url = "{running.url}"\npassword_file = "{secret}"\n{one}')
-    home.step()
+    home.steps("ingest")
     assert home.lake.read("bronze.csv_record").where("source = 'e_open_file'").count() == 40
     secret.unlink()
     for path in home.folder.rglob("*"):
