@@ -26,8 +26,6 @@ from medlake.steps.sources import HOLDERS, count_all, patients_of
 
 REGISTRY = ("vault.id_vault", "vault.identity", "vault.date_offset")
 LATER_FIT = "date_in_future"  # the one rule that time alone can settle
-
-
 LARGE = 32_000_000  # bytes of bronze from which on compiling the queries takes less time than it saves
 MANY = 1_000  # batches, by table, that conditions may name
 
@@ -122,20 +120,20 @@ def _found(held: Mapping[str, DataFrame], places: DataFrame) -> dict[str, DataFr
     What is read of a table are its batches and, in them, the tables or resource types of the sources that hold a place:
     records of one file lie together, so that most pages of the others are left out.
     """
-    told = places.groupBy("held_in", "batch").agg(F.array_sort(F.collect_set("source_table")).alias("tables"))
-    batches = told.limit(MANY + 1).collect()  # a row per night and format
+    told = places.groupBy("held_in", "batch").agg(F.collect_set("source_table").alias("tables"))
+    lying = told.limit(MANY + 1).collect()  # a row per night and format
     found = {}
     for name, rows in held.items():
-        mine = [(r["batch"], r["tables"]) for r in batches if r["held_in"] == name]
-        if len(batches) > MANY:
-            lies_there = F.lit(True)
-        else:
-            there = [(F.col("batch") == batch) & F.col("source_table").isin(tables) for batch, tables in mine]
-            lies_there = reduce(Column.__or__, there, F.lit(False))
-        at = places.where(F.col("held_in") == name)
-        some = rows.where(lies_there).withColumn("place", place_of()).join(at, on="place", how="left_semi")
-        kept = some.select(*rows.columns)
-        found[name] = kept.localCheckpoint() if mine or len(batches) > MANY else rows.where(F.lit(False))
+        mine = [r for r in lying if r["held_in"] == name]
+        parts = [(F.col("batch") == r["batch"]) & F.col("source_table").isin(r["tables"]) for r in mine]
+        if len(lying) > MANY:
+            parts = [F.lit(True)]
+        if not parts:
+            found[name] = rows.where(F.lit(False))
+            continue
+        some = rows.where(reduce(Column.__or__, parts)).withColumn("place", place_of())
+        there = some.join(places.where(F.col("held_in") == name), on="place", how="left_semi")
+        found[name] = there.select(*rows.columns).localCheckpoint()
     return found
 
 
