@@ -33,17 +33,19 @@ def owned(bronze: DataFrame, name: str, sources: Mapping[str, Source]) -> DataFr
     told = _FORMS[name](bronze, sources)
     patients = {s.name: s.patient_source for s in sources.values()}
     owner = F.element_at(_literal(patients), F.col("source")) if patients else F.lit(None).cast("string")
-    key = F.coalesce(F.trim(F.col("_patient"), F.lit(BLANKS)), F.lit(NOBODY))
     return told.withColumns(
-        {"patient_source": F.coalesce(owner, "source"), "person_source_value": key,
+        {"patient_source": F.coalesce(owner, "source"), "person_source_value": _key("_patient"),
          "is_shared": F.coalesce("is_shared", F.lit(False))}
     ).drop("_patient")  # fmt: skip
 
 
-def numbered(source: Column | str, key: Column | str) -> Column:
+def numbered(source: str, key: str) -> Column:
     """A number for a patient: of the source whose keys name him or her (PATIENT[0]) and the key; null is `NOBODY`."""
-    said = F.col(key) if isinstance(key, str) else key
-    return F.xxhash64(source, F.coalesce(F.trim(said, F.lit(BLANKS)), F.lit(NOBODY)))
+    return F.xxhash64(source, _key(key))
+
+
+def _key(column: str) -> Column:
+    return F.coalesce(F.trim(F.col(column), F.lit(BLANKS)), F.lit(NOBODY))
 
 
 def place_of() -> Column:
@@ -103,7 +105,7 @@ def only_of(rows: DataFrame, patients: DataFrame, whole: Sequence[str]) -> DataF
     """Those of the rows (PATIENT, source) that are of the `patients`, of nobody, or of a source in `whole`."""
     wanted = patients.withColumn("_is", F.lit(True)).withColumnRenamed("patient", "_patient")
     marked = rows.withColumn("_patient", numbered(*PATIENT)).join(wanted, on="_patient", how="left")
-    is_nobody = F.coalesce(F.trim(F.col(PATIENT[1]), F.lit(BLANKS)), F.lit(NOBODY)) == NOBODY
+    is_nobody = _key(PATIENT[1]) == NOBODY
     return marked.where(F.col("_is") | is_nobody | F.col("source").isin(list(whole))).select(*rows.columns)
 
 

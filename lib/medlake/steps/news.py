@@ -55,10 +55,8 @@ class News:
 
     def concern(self, table: str, sources: dict[str, Source]) -> bool:
         """Whether a silver table may have rows that are made of what came or went, whomever they are about."""
-        return any(
-            source.name == name and table in source.mappings and reads_from(source, table, source_table)
-            for source in sources.values() for name, source_table in self.brought
-        )  # fmt: skip
+        came = [(sources[name], source_table) for name, source_table in self.brought if name in sources]
+        return any(table in source.mappings and reads_from(source, table, told) for source, told in came)
 
 
 def reads_from(source: Source, table: str, source_table: str) -> bool:

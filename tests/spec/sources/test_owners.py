@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from tests.tables import assert_rows, rows
 
 from medlake.sources.declared import Source, declared
-from medlake.sources.owners import names_of, needed, numbered, only_of, owned, places_of, touched
+from medlake.sources.owners import names_of, needed, numbered, only_of, owned, place_of, places_of, touched
 
 BRONZE = """
     source | source_table | file_sha256 | row | batch | record
@@ -73,7 +73,7 @@ def test_needed_are_all_records_that_rows_of_a_patient_may_be_made_of(
     found = needed(every, wanted, named, whole, read)
     stand = rows(spark, None, "\n".join(line.rsplit("|", 1)[0] for line in BRONZE.strip().splitlines()), row="bigint", batch="int")
     more = rows(spark, None, "\n".join("|".join(line.split("|")[:5]) for line in FHIR.strip().splitlines()), row="bigint", batch="int")
-    placed = stand.unionByName(more).withColumn("place", F.xxhash64("source", "file_sha256", "row", "batch"))
+    placed = stand.unionByName(more).withColumn("place", place_of())
     told = placed.join(found.select("place"), on="place", how="left_semi").select(F.concat("file_sha256", "row").alias("at"))
     assert sorted(r["at"] for r in told.collect()) == want.split()
 
