@@ -17,17 +17,19 @@ from medlake.doors.settings import Conf
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.nights import AFTER_FEATURES, SmallNight  # noqa: E402
+from tests.nights import AFTER_SILVER, SmallNight  # noqa: E402
 
 os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
     sys.modules["__main__"].__file__ = __file__
 
-# The rest is conf/spark/local.conf. A night is over before optimised code pays; a process of tests lives long enough.
+# The rest is conf/spark/local.conf. A night is over before optimised code pays; a process of tests lives long enough. Hundreds
+# of lakes come and go in it: with a heap that has its size from the beginning, little is collected twice.
 QUICK = {
     "spark.master": "local[2]",
+    "spark.sql.shuffle.partitions": "1",  # nights on a cluster, which must end with the same rows, have two
     "spark.driver.memory": "3g",
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms3g -Xmn1500m",
 }
 
 
@@ -54,8 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
-    """A finished night up to the features on the small landing folder, in the process that has the group `small nights`."""
-    return SmallNight.run(spark, tmp_path_factory.mktemp("small"), AFTER_FEATURES)
+    """A finished night up to silver on the small landing folder, in the process that has the group `small nights`."""
+    return SmallNight.run(spark, tmp_path_factory.mktemp("small"), AFTER_SILVER)
 
 
 @pytest.fixture(scope="session")

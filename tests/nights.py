@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from medlake.doors.lake import Lake
@@ -29,8 +32,8 @@ def conf_of(folder: Path, text: str = "") -> Path:
     return folder
 
 
-# What costs most and what other tests are about, where a night is about being killed or about a cluster.
-AFTER_FEATURES = ("quality", "cluster", "associate", "train", "score", "evaluate", "report", "audit")
+# What costs most and what other tests are about, where a night is about being killed, run again or run on a cluster.
+AFTER_SILVER = ("quality", "features", "cluster", "associate", "train", "score", "evaluate", "report", "audit")
 FEW_FITS = "[train]\nfolds = 2\nbootstrap = 20\n"
 
 
@@ -55,16 +58,36 @@ def start_night(lake: Path, landing: Path, conf: Path) -> subprocess.Popen[bytes
     )
 
 
+def wait_for(lake: Path, step: str, night: subprocess.Popen[bytes]) -> None:
+    """Until the lease says that the step runs, while the night does."""
+    until = time.monotonic() + 600
+    while time.monotonic() < until:
+        assert night.poll() is None, f"the night ended before step {step}"
+        try:
+            said = json.loads((lake / "lease.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):  # not yet, or being written
+            said = {}
+        if said.get("step") == step and _is_of(int(said["pid"]), night.pid):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"step {step} did not start")
+
+
+def _is_of(pid: int, group: int) -> bool:
+    """Whether a living process belongs to the process group."""
+    try:
+        return os.getpgid(pid) == group
+    except ProcessLookupError:
+        return False
+
+
 def contents(spark: SparkSession, lake: Path, *layers: str) -> dict[str, tuple[int, int]]:
     """Table → (rows, sum of the rows' hashes): equal where two lakes hold the same rows."""
-    found = {}
-    for name in all_promises():
-        if name.partition(".")[0] in (layers or ("silver", "gold")):
-            table = Lake(spark, lake).read(name)
-            hashed = F.sum(F.xxhash64(F.to_json(F.struct(*table.columns))).cast("decimal(38,0)"))
-            row = table.agg(F.count("*").alias("n"), hashed.alias("hash")).first()
-            found[name] = (int(row["n"]), int(row["hash"] or 0))
-    return found
+    names = [name for name in all_promises() if name.partition(".")[0] in (layers or ("silver", "gold"))]
+    tables = {name: Lake(spark, lake).read(name) for name in names}
+    rows = [t.select(F.lit(n).alias("table"), F.xxhash64(F.to_json(F.struct(*t.columns))).alias("hash")) for n, t in tables.items()]
+    told = reduce(DataFrame.unionByName, rows).groupBy("table").agg(F.count("*"), F.sum(F.col("hash").cast("decimal(38,0)")))
+    return dict.fromkeys(names, (0, 0)) | {name: (n, int(hashed or 0)) for name, n, hashed in told.collect()}
 
 
 def run_steps(lake: Path, landing: Path, conf: Path, *steps: str) -> int:

@@ -46,6 +46,7 @@ SMALL = {
     "spark.locality.wait": "0s",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.adaptive.enabled": "false",
+    "spark.buffer.pageSize": "2m",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
@@ -60,13 +61,24 @@ class Cluster:
 
     def submit(self, job: str | Path, args: Sequence[str], wheel: Path, log: Path | None = None) -> int:
         """Send jobs/<job>.py, or a script by its path; returns the exit code. `log`: else the terminal."""
-        script = job if isinstance(job, Path) else ROOT / "jobs" / f"{job}.py"
-        command = [*submit_command(self.master, shipped_wheel(wheel, self.folder)), str(script), *args]
+        command = self._command(job, args, wheel)
         env = clean_environment(self.folder)
         if log is None:
             return subprocess.run(command, env=env, check=False).returncode
         with log.open("ab") as out:
             return subprocess.run(command, env=env, stdout=out, stderr=out, check=False).returncode
+
+    def start(self, job: str | Path, args: Sequence[str], wheel: Path, log: Path) -> subprocess.Popen[bytes]:
+        """Send it and go on, to kill its driver: with all it started it is a process group of its own."""
+        env = clean_environment(self.folder)
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                self._command(job, args, wheel), env=env, stdout=out, stderr=out, start_new_session=True
+            )
+
+    def _command(self, job: str | Path, args: Sequence[str], wheel: Path) -> list[str]:
+        script = job if isinstance(job, Path) else ROOT / "jobs" / f"{job}.py"
+        return [*submit_command(self.master, shipped_wheel(wheel, self.folder)), str(script), *args]
 
 
 def submit_command(master: str, archive: Path) -> list[str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 from tests.cluster.cluster import Cluster
 from tests.cluster.night import arguments, night
-from tests.nights import SmallNight, contents
+from tests.nights import SmallNight, contents, wait_for
+
+from medlake.doors.lake import Lake
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
 
@@ -52,18 +57,24 @@ def test_exit_codes_come_through_spark_submit(cluster: Cluster, wheel: Path, tmp
     assert cluster.submit("link", ["--nonsense"], wheel, tmp_path / "log") == 2
 
 
-def test_a_night_on_a_cluster_ends_with_the_rows_of_a_local_night(
+def test_a_night_on_a_cluster_that_is_killed_and_goes_on_ends_with_the_rows_of_a_local_night(
     spark: SparkSession, cluster: Cluster, wheel: Path, tmp_path: Path, small_night: SmallNight
 ) -> None:
-    """The first step in an application of its own, the rest in that of jobs/nightly.py, which goes on from there.
-
-    Up to the features, for this is in the suite that runs every time: groups and rules on a cluster have tests of their
-    own there, and the next test has the whole night.
+    """Up to silver and killed in the middle of it, for this is in the suite that runs every time: groups and rules on a
+    cluster have tests of their own there; the next test has the whole night, test_small_nights.py eight kills.
     """
-    lake = tmp_path / "cluster"
+    lake, log = tmp_path / "cluster", tmp_path / "log"
     said = arguments(lake, small_night.home / "landing", small_night.home / "conf")
-    for job in ("ingest", "nightly"):
-        assert cluster.submit(job, said, wheel, tmp_path / job) == 0, (tmp_path / job).read_text()[-3000:]
+    night = cluster.start("nightly", said, wheel, log)
+    try:
+        wait_for(lake, "build", night)
+        time.sleep(5)  # well inside the step
+    finally:
+        os.killpg(night.pid, signal.SIGKILL)
+        night.wait()
+    assert cluster.submit("nightly", said, wheel, log) == 0, log.read_text()[-3000:]
+    killed = Lake(spark, lake).read("ops.task_attempt").where("status = 'killed'").collect()
+    assert [row["step"] for row in killed] == ["build"]
     assert differences(small_night, contents(spark, lake)) == {}
 
 
@@ -73,9 +84,10 @@ def test_a_night_whose_every_step_is_submitted_ends_with_the_same_rows(
 ) -> None:
     here, lake = whole_small_night, tmp_path / "cluster"
     assert night(cluster, wheel, lake, here.home / "landing", here.home / "conf") == 0
-    assert here.held["gold.risk_prediction"][0] > 0 and differences(here, contents(spark, lake)) == {}
+    assert here.held["gold.feature_matrix"][0] > 0 and here.held["gold.risk_prediction"][0] > 0
+    assert differences(here, contents(spark, lake)) == {}
 
 
 def differences(here: SmallNight, there: dict[str, tuple[int, int]]) -> dict[str, object]:
-    assert all(here.held[name][0] > 0 for name in ("silver.person", "silver.measurement", "gold.feature_matrix"))
+    assert all(here.held[name][0] > 0 for name in ("silver.person", "silver.measurement", "silver.drug_exposure"))
     return {name: (here.held[name], there[name]) for name in here.held if here.held[name] != there[name]}

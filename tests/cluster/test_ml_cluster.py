@@ -1,39 +1,54 @@
-"""Itemsets, rules and sequences are the same on two workers as on one machine."""
+"""Two workers of a real cluster find the groups, itemsets, rules and sequences of one process: fits move data between
+executors."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyspark
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
-from tests.cluster.ml_fits import BASKETS, SUPPORT, found_by
+from sklearn import cluster as one_machine
+from sklearn.datasets import make_blobs, make_moons
+from sklearn.metrics import adjusted_rand_score
+from tests.cluster import ml_fits
+from tests.cluster.cluster import ROOT, WORKERS, Cluster
 from tests.spec.ml.brute_force import baskets_of_chance, itemsets
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]  # the group that has a cluster
+MOONS = make_moons(900, noise=0.06, random_state=1)[0]
+BLOBS = make_blobs(900, n_features=3, centers=4, random_state=2)[0]
 
 
-def found_on(master: str) -> dict[str, Any]:
-    env = {n: v for n, v in os.environ.items() if not n.startswith(("PYSPARK", "_PYSPARK", "SPARK"))}
-    env |= {"PYTHONPATH": f"{ROOT / 'lib'}{os.pathsep}{ROOT}", "SPARK_HOME": str(Path(pyspark.__file__).parent)}
-    env |= {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
-    command = [sys.executable, "-m", "tests.cluster.ml_fits", master]
-    ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=800)
-    told = [line for line in ran.stdout.splitlines() if line.startswith("RESULT ")]
-    assert told, ran.stderr[-3000:]
-    return json.loads(told[-1].removeprefix("RESULT "))
+@pytest.fixture(scope="module")
+def said(cluster: Cluster, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one application on the cluster says to all that is asked."""
+    folder = tmp_path_factory.mktemp("fits")
+    points = {"dbscan": MOONS, "kmeans": BLOBS, "birch": BLOBS}
+    asked, answer = folder / "asked.json", folder / "answer.json"
+    asked.write_text(json.dumps({name: values.tolist() for name, values in points.items()}))
+    args = [str(asked), str(folder / "models"), str(answer), str(ROOT)]
+    assert cluster.submit(Path(ml_fits.__file__), args, wheel, folder / "log") == 0, (folder / "log").read_text()[-3000:]
+    told: dict[str, Any] = json.loads(answer.read_text())
+    assert told["executors"] == WORKERS + 1, "two workers and the driver"
+    return told
 
 
-@pytest.mark.slow
-def test_two_workers_find_what_one_machine_and_brute_force_find(spark: SparkSession) -> None:
-    together = found_on("local-cluster[2,1,900]")
-    assert together.pop("executors") == 3, "two workers and the driver"
-    assert together == found_by(spark)
-    want = itemsets(baskets_of_chance(BASKETS, 12, 0.2, 4), SUPPORT)
+def test_two_workers_give_the_groups_of_one_process(said: dict[str, Any]) -> None:
+    found = {name: np.array(label) for name, label in said["groups"].items()}
+    want = one_machine.DBSCAN(eps=0.1, min_samples=6).fit(MOONS)
+    core = want.core_sample_indices_
+    assert ((found["dbscan"] == -1) == (want.labels_ == -1)).all()
+    assert adjusted_rand_score(want.labels_[core], found["dbscan"][core]) == 1.0
+    groups = one_machine.KMeans(4, n_init=10, random_state=1).fit(BLOBS).labels_
+    assert adjusted_rand_score(groups, found["kmeans"]) >= 0.95 and adjusted_rand_score(groups, found["birch"]) >= 0.95
+
+
+def test_two_workers_find_what_one_machine_and_brute_force_find(spark: SparkSession, said: dict[str, Any]) -> None:
+    together = said["found"]
+    assert together == ml_fits.found_by(spark)
+    want = itemsets(baskets_of_chance(ml_fits.BASKETS, 12, 0.2, 4), ml_fits.SUPPORT)
     assert {tuple(items): n for items, n in together["itemsets"]} == want
     assert len(want) > 100 and len(together["rules"]) > 5 and len(together["patterns"]) > 5 and together["pairs"]

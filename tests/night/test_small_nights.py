@@ -1,4 +1,4 @@
-"""Small nights: a killed night, a source nobody has seen, two runs at once."""
+"""Small nights: a night that is run again, a killed one, a source nobody has seen, two runs at once."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.nights import SmallNight, conf_of, contents, like_a_night, start_night
+from tests.nights import SmallNight, conf_of, contents, like_a_night, start_night, wait_for
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Lease
 from medlake.grammar.errors import BusyError
+from medlake.steps.runner import Options, Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
 STEPS = ["ingest", "link", "build", "features", "cluster", "associate", "train", "report"]
 
 
-def test_a_night_killed_in_two_steps_ends_with_the_same_rows(spark: SparkSession, small_night: SmallNight, tmp_path: Path) -> None:
-    """In the middle of silver and of gold; without what comes after, for this is in the suite that runs every time."""
-    assert small_night.held["silver.person"][0] > 0 and small_night.held["gold.feature_matrix"][0] > 0
-    assert killed_in(["build", "features"], spark, tmp_path / "lake", small_night.home) == small_night.held
-
-
 @pytest.mark.long
 def test_a_night_killed_in_eight_steps_ends_with_the_same_rows(spark: SparkSession, whole_small_night: SmallNight, tmp_path: Path) -> None:
+    """One that is killed in the middle of silver, on a cluster, is in the suite that runs every time."""
     assert killed_in(STEPS, spark, tmp_path / "lake", whole_small_night.home) == whole_small_night.held
+
+
+def test_a_night_run_again_from_its_start_changes_no_row(spark: SparkSession, small_night: SmallNight) -> None:
+    """Every step up to silver does its work again; test_golden_night.py has all steps."""
+    home, steps = small_night.home, ("ingest", "link", "build")
+    options = Options(conf=home / "conf", lake=home / "lake", landing=home / "landing", from_step="ingest")
+    assert Runner(options).steps(*steps) == 0
+    assert contents(spark, home / "lake") == small_night.held
+    last = Lake(spark, home / "lake").read("ops.run").orderBy("started_at", ascending=False).limit(len(steps)).collect()
+    assert [row["step"] for row in last] == list(reversed(steps))
+    assert {row["status"] for row in last} == {"done"} and sum(row["rows_changed"] for row in last) == 0
 
 
 def killed_in(steps: list[str], spark: SparkSession, lake: Path, home: Path) -> dict[str, tuple[int, int]]:
@@ -36,7 +43,7 @@ def killed_in(steps: list[str], spark: SparkSession, lake: Path, home: Path) -> 
     for step in steps:
         night = start_night(lake, landing, conf)
         try:
-            _wait_for(lake, step, night)
+            wait_for(lake, step, night)
             time.sleep(1.5)  # well inside the step
         finally:
             os.killpg(night.pid, signal.SIGKILL)
@@ -45,20 +52,6 @@ def killed_in(steps: list[str], spark: SparkSession, lake: Path, home: Path) -> 
     killed = {r["step"] for r in Lake(spark, lake).read("ops.task_attempt").where("status = 'killed'").collect()}
     assert killed == set(steps)
     return contents(spark, lake)
-
-
-def _wait_for(lake: Path, step: str, night) -> None:
-    """Until the lease says that the step runs."""
-    until = time.monotonic() + 600
-    while time.monotonic() < until:
-        assert night.poll() is None, f"the night ended before step {step}"
-        try:
-            if f'"step": "{step}"' in (lake / "lease.json").read_text() and str(night.pid) in (lake / "lease.json").read_text():
-                return
-        except FileNotFoundError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"step {step} did not start")
 
 
 def test_a_source_that_nobody_has_seen_needs_no_python(spark: SparkSession, tmp_path: Path) -> None:

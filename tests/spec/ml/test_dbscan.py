@@ -22,6 +22,7 @@ from medlake.ml.k_distance import knee
 from tables import assert_rows
 
 NAMES = {"manhattan": "cityblock"}
+MORE = ("swiss roll", "uniform noise", "chebyshev, 6-D", "blobs, 50-D", "manhattan, 15-D", "diabetes patients", "wine", "iris")
 
 
 def _frame(spark: SparkSession, points: np.ndarray, n_partitions: int = 2) -> DataFrame:
@@ -51,7 +52,7 @@ def _assert_same_as_scikit_learn(data: DataSet, label: np.ndarray, is_core: np.n
         assert (label[border] == lowest).all(), "a border point is not with its nearest core point"
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.long] if name in MORE else []) for name in DATA_SETS])
 def test_core_groups_and_noise_are_those_of_scikit_learn(spark, name):
     data = DATA_SETS[name]()
     model = DBSCAN(eps=data.eps, minSamples=data.min_samples, metric=data.metric, maxCellPoints=60).fit(

@@ -77,6 +77,7 @@ def test_cleveland_holds_the_published_rules_of_men_and_women(spark):
     assert men["q"] < 1e-6
 
 
+@pytest.mark.long
 def test_cleveland_by_stratum_is_the_same_as_men_and_women_alone(spark):
     people = spark.createDataFrame(cleveland(shared_samples("uci-heart")), "items array<string>, sex string")
     model = AssociationRules(minSupport=0.05, minConfidence=0.7).fit(people)
@@ -93,6 +94,7 @@ def test_cleveland_by_stratum_is_the_same_as_men_and_women_alone(spark):
     assert women["lift"] > men["lift"], "disease is rarer in women, so that the rule says more"
 
 
+@pytest.mark.long
 def test_permuted_diagnoses_give_no_rules(spark):
     baskets = diabetes130(shared_samples("diabetes130"), by="patient_nbr")
     draw = np.random.default_rng(5)

@@ -61,6 +61,7 @@ def prepared():
     ]
 
 
+@pytest.mark.long
 def test_permuted_labels_give_a_half(spark):
     found = [auroc(people(spark, seed), prepared, 2) for seed in range(3)]
     print(f"permuted labels: AUROC {np.mean(found):.3f}, by seed {np.round(found, 3)}")
