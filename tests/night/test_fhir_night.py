@@ -103,7 +103,7 @@ def test_bundles_become_silver_and_a_deletion_goes_through(spark: SparkSession, 
 
     deletes = [{"request": {"method": "DELETE", "url": url}} for url in ("Condition/c1", "Specimen/s1")]
     (landing / "later.json").write_text(json.dumps({"resourceType": "Bundle", "type": "batch", "entry": deletes}, indent=2))
-    like_a_night(tmp_path, "ingest", "link", "build")
+    like_a_night(tmp_path, "ingest", "link", "build", "audit")
     assert lake.read("silver.condition_occurrence").count() == lake.read("silver.specimen").count() == 0
     assert lake.read("silver.measurement").count() == 1
     assert lake.read("bronze.fhir_resource").where(F.col("is_deleted")).count() == 2

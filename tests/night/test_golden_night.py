@@ -47,7 +47,7 @@ def held_after_night1(spark: SparkSession, night1: Lake) -> dict[str, tuple[int,
 @pytest.fixture(scope="module")
 def night2(spark: SparkSession, home: Path, night1: Lake, before: dict[str, set[tuple[int, int, int]]]) -> Lake:
     """The same lake after the samples' second night, up to silver; whatever asks for it runs after the tests above it."""
-    assert run_steps(home / "lake", SAMPLES / "night2", home / "conf", "ingest", "link", "build", "quality") == 0
+    assert run_steps(home / "lake", SAMPLES / "night2", home / "conf", "ingest", "link", "build", "quality", "audit") == 0
     return Lake(spark, home / "lake")
 
 
