@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -58,7 +59,17 @@ def start_night(lake: Path, landing: Path, conf: Path) -> subprocess.Popen[bytes
     )
 
 
-def wait_for(lake: Path, step: str, night: subprocess.Popen[bytes]) -> None:
+def kill_in(lake: Path, step: str, night: subprocess.Popen[bytes], seconds: float) -> None:
+    """SIGKILL for a night and all it started, some seconds into a step; whatever happens, it does not go on."""
+    try:
+        _wait_for(lake, step, night)
+        time.sleep(seconds)
+    finally:
+        os.killpg(night.pid, signal.SIGKILL)
+        night.wait()
+
+
+def _wait_for(lake: Path, step: str, night: subprocess.Popen[bytes]) -> None:
     """Until the lease says that the step runs, while the night does."""
     until = time.monotonic() + 600
     while time.monotonic() < until:

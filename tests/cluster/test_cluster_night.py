@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 from tests.cluster.cluster import Cluster
 from tests.cluster.night import arguments, night
-from tests.nights import SmallNight, contents, wait_for
+from tests.nights import SmallNight, contents, kill_in
 
 from medlake.doors.lake import Lake
 
@@ -65,13 +62,7 @@ def test_a_night_on_a_cluster_that_is_killed_and_goes_on_ends_with_the_rows_of_a
     """
     lake, log = tmp_path / "cluster", tmp_path / "log"
     said = arguments(lake, small_night.home / "landing", small_night.home / "conf")
-    night = cluster.start("nightly", said, wheel, log)
-    try:
-        wait_for(lake, "build", night)
-        time.sleep(5)  # well inside the step
-    finally:
-        os.killpg(night.pid, signal.SIGKILL)
-        night.wait()
+    kill_in(lake, "build", cluster.start("nightly", said, wheel, log), 5)
     assert cluster.submit("nightly", said, wheel, log) == 0, log.read_text()[-3000:]
     killed = Lake(spark, lake).read("ops.task_attempt").where("status = 'killed'").collect()
     assert [row["step"] for row in killed] == ["build"]

@@ -4,7 +4,9 @@ executors."""
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,22 +16,38 @@ from sklearn import cluster as one_machine
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.metrics import adjusted_rand_score
 from tests.cluster import ml_fits
-from tests.cluster.cluster import ROOT, WORKERS, Cluster
+from tests.cluster.cluster import WORKERS, Cluster
 from tests.spec.ml.brute_force import baskets_of_chance, itemsets
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]  # the group that has a cluster
 MOONS = make_moons(900, noise=0.06, random_state=1)[0]
 BLOBS = make_blobs(900, n_features=3, centers=4, random_state=2)[0]
+BASKETS = baskets_of_chance(3000, 12, 0.2, 4)
+
+
+def events() -> list[tuple[int, str, str]]:
+    """Each basket as a record: one item a day, in an order by chance."""
+    told = []
+    for p, basket in enumerate(baskets_of_chance(300, 6, 0.4, 2)):
+        order = Random(p).sample(sorted(basket), len(basket))  # the order of a set is another in each process
+        told += [(p, item, (date(2020, 1, 1) + timedelta(days=3 * at)).isoformat()) for at, item in enumerate(order)]
+    return told
+
+
+ASKED = {
+    "points": {"dbscan": MOONS.tolist(), "kmeans": BLOBS.tolist(), "birch": BLOBS.tolist()},
+    "baskets": [sorted(basket) for basket in BASKETS],
+    "events": events(),
+}
 
 
 @pytest.fixture(scope="module")
 def said(cluster: Cluster, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What one application on the cluster says to all that is asked."""
     folder = tmp_path_factory.mktemp("fits")
-    points = {"dbscan": MOONS, "kmeans": BLOBS, "birch": BLOBS}
     asked, answer = folder / "asked.json", folder / "answer.json"
-    asked.write_text(json.dumps({name: values.tolist() for name, values in points.items()}))
-    args = [str(asked), str(folder / "models"), str(answer), str(ROOT)]
+    asked.write_text(json.dumps(ASKED))
+    args = [str(asked), str(folder / "models"), str(answer)]
     assert cluster.submit(Path(ml_fits.__file__), args, wheel, folder / "log") == 0, (folder / "log").read_text()[-3000:]
     told: dict[str, Any] = json.loads(answer.read_text())
     assert told["executors"] == WORKERS + 1, "two workers and the driver"
@@ -48,7 +66,7 @@ def test_two_workers_give_the_groups_of_one_process(said: dict[str, Any]) -> Non
 
 def test_two_workers_find_what_one_machine_and_brute_force_find(spark: SparkSession, said: dict[str, Any]) -> None:
     together = said["found"]
-    assert together == ml_fits.found_by(spark)
-    want = itemsets(baskets_of_chance(ml_fits.BASKETS, 12, 0.2, 4), ml_fits.SUPPORT)
+    assert together == ml_fits.found_by(spark, ASKED["baskets"], ASKED["events"])
+    want = itemsets(BASKETS, ml_fits.SUPPORT)
     assert {tuple(items): n for items, n in together["itemsets"]} == want
     assert len(want) > 100 and len(together["rules"]) > 5 and len(together["patterns"]) > 5 and together["pairs"]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.nights import SmallNight, conf_of, contents, like_a_night, start_night, wait_for
+from tests.nights import SmallNight, conf_of, contents, kill_in, like_a_night, start_night
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Lease
@@ -41,13 +38,7 @@ def killed_in(steps: list[str], spark: SparkSession, lake: Path, home: Path) -> 
     """What a lake holds after a night of the home's conf that was killed in each of the steps and started again."""
     landing, conf = home / "landing", home / "conf"
     for step in steps:
-        night = start_night(lake, landing, conf)
-        try:
-            wait_for(lake, step, night)
-            time.sleep(1.5)  # well inside the step
-        finally:
-            os.killpg(night.pid, signal.SIGKILL)
-            night.wait()
+        kill_in(lake, step, start_night(lake, landing, conf), 1.5)
     assert start_night(lake, landing, conf).wait() == 0
     killed = {r["step"] for r in Lake(spark, lake).read("ops.task_attempt").where("status = 'killed'").collect()}
     assert killed == set(steps)
