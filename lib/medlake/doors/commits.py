@@ -17,6 +17,7 @@ from typing import Any
 
 from medlake.grammar.errors import DamagedLakeError
 
+SHORT = 100_000  # bytes of commits that are read to see whether a table ever had rows
 KEPT = 20  # newest commits of a table that the book remembers
 _APPENDING = threading.Lock()
 
@@ -130,6 +131,15 @@ class CommitBook:
         scratch = self.path.with_suffix(".new")
         scratch.write_text("\n".join([*lines, ""]), encoding="utf-8")
         scratch.replace(self.path)
+
+
+def never_had_rows(table: Path) -> bool:
+    """Whether a table's log, as long as it is short and whole, names no file of rows."""
+    log = sorted(path for path in (table / "_delta_log").glob("*.json") if path.stem.isdigit())
+    is_whole = [int(path.stem) for path in log] == list(range(len(log)))
+    if not is_whole or sum(path.stat().st_size for path in log) > SHORT:
+        return False
+    return not any(b'{"add":' in path.read_bytes() for path in log)
 
 
 def _file(table: Path, version: int) -> Path:

@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from medlake.doors.access import AccessLog
-from medlake.doors.commits import CommitBook
+from medlake.doors.commits import CommitBook, never_had_rows
 from medlake.grammar.contract import Promise, conform, promise
 from medlake.grammar.errors import ContractError
 
@@ -110,6 +110,12 @@ class Lake:
         with self._lock:
             self.activity.read.setdefault(name, version)
         self._tell(name, version)
+        return self._rows(name)
+
+    def _rows(self, name: str) -> DataFrame:
+        """The rows of a table that exists. The plan of one that never had any says so; what needs some is left out."""
+        if never_had_rows(Path(self.path(name))):
+            return self.spark.createDataFrame([], promise(name).schema)
         return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
 
     def changes(self, name: str, since: int | None) -> DataFrame:
@@ -128,11 +134,15 @@ class Lake:
         if self.access is not None and name.partition(".")[0] in RESTRICTED:
             self.access.read(name, version)
 
-    def append(self, name: str, rows: DataFrame, *, txn: tuple[str, int]) -> None:
-        """Add rows once: a second call with the same `txn` (application, number) changes nothing."""
-        app, number = txn
+    def append(self, name: str, rows: DataFrame, *, txn: tuple[str, int] | None = None) -> None:
+        """Add rows. Once, where `txn` (application, number) is given: a second call with the same changes nothing.
+
+        To know that, Delta reads the whole log of the table: rows that nobody can send twice go without it.
+        """
         writer = _writer(name, conform(rows, promise(name)), "append")
-        writer.option("txnAppId", app).option("txnVersion", number).save(self.path(name))
+        if txn is not None:
+            writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
+        writer.save(self.path(name))
         self._wrote(name, Changes())
 
     def merge(
@@ -162,14 +172,16 @@ class Lake:
             raise ContractError(name, faults)
         if self.version(name) is None:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
-        return replace(self._merge(name, fresh, to, F.lit(False) if keep else scope, within), rows=n_rows)
+        if not n_rows and (keep or never_had_rows(Path(self.path(name)))):
+            self._leaves(name)
+            return Changes()
+        return replace(self._merge(name, fresh, F.lit(False) if keep else scope, within), rows=n_rows)
 
     def _of_same_key(self, name: str, fresh: DataFrame, to: Promise, within: Within | None) -> DataFrame | None:
         """Rows that a merge would overwrite although `fresh` does not stand for them; None: there can be none."""
-        if within is None or self.version(name) is None:
+        if within is None or self.version(name) is None or never_had_rows(Path(self.path(name))):
             return None
-        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
-        same = table.join(fresh.select(*to.key), on=list(to.key), how="left_semi")
+        same = self._rows(name).join(fresh.select(*to.key), on=list(to.key), how="left_semi")
         others = same.join(within(same).select(*to.key), on=list(to.key), how="left_anti")
         return others.select(*to.columns)
 
@@ -204,10 +216,8 @@ class Lake:
         self._leaves(name)
         return changes
 
-    def _merge(
-        self, name: str, fresh: DataFrame, to: Promise, scope: Column | None, within: Within | None
-    ) -> Changes:
-        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
+    def _merge(self, name: str, fresh: DataFrame, scope: Column | None, within: Within | None) -> Changes:
+        table, to = self._rows(name), promise(name)
         diff = _difference(within(table) if within else table, fresh, to, scope).localCheckpoint()
         counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
         changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))

@@ -285,7 +285,7 @@ class Ledger:
         frame = self.lake.spark.createDataFrame(
             [tuple(row[c] for c in promise(name).columns)], promise(name).schema
         )
-        self.lake.append(name, frame.coalesce(1), txn=(f"medlake/{name}/{row['run_id']}", 1))
+        self.lake.append(name, frame)
         return row
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
-from py4j.java_gateway import JavaClass, JavaMember, JavaPackage, JVMView
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from medlake.doors import shortcuts
 from medlake.doors.jars import jar_paths
 from medlake.grammar.contract import shipped
 
@@ -51,7 +49,7 @@ def start(app_name: str, choices: Mapping[str, str]) -> SparkSession:
 
     `choices`: Spark settings from conf/, e.g. {"spark.master": "local[*]"}.
     """
-    _remember_names()
+    shortcuts.take()
     os.environ.update(ONE_THREAD)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers take any python3 from PATH
     if choices.get("spark.master", "").startswith("local"):
@@ -83,27 +81,6 @@ def generated_code(spark: SparkSession, *, pays: bool) -> Iterator[None]:
     finally:
         for name, value in before.items():
             spark.conf.set(name, str(value))
-
-
-def _remember_names() -> None:
-    """PySpark asks the JVM at each use of a function where it is: two of three questions, and the slower ones.
-
-    What is a package, a class or a method of a class stays one for as long as the JVM lives, and so does the answer.
-    """
-    for kind in (JVMView, JavaPackage, JavaClass):
-        if not hasattr(kind.__getattr__, "__wrapped__"):
-            kind.__getattr__ = _remembering(kind.__getattr__)
-
-
-def _remembering(ask: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    @wraps(ask)
-    def answer(self: Any, name: str) -> Any:
-        found = ask(self, name)
-        if isinstance(found, (JavaPackage, JavaClass, JavaMember)):  # no values: a field may change
-            self.__dict__[name] = found
-        return found
-
-    return answer
 
 
 def _submitted() -> set[str]:

@@ -14,7 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.types import DataType, StructField, StructType
 
@@ -150,4 +149,4 @@ def conform(df: DataFrame, to: Promise) -> DataFrame:
     ]
     if faults:
         raise ContractError(to.name, faults)
-    return df.select(*[F.col(n) for n in want])
+    return df if list(have) == list(want) else df.select(*want)

@@ -61,7 +61,7 @@ def surveyed(dataset: DataFrame, features: str, *, size: int, seed: int) -> Surv
 
     found = dataset.select(as_array(dataset, features)).mapInArrow(look, FOUND).localCheckpoint()
     said = found.agg(*[F.sum(c) for c in ("n", "n_unsound")], F.min("width"), F.max("widest"), F.max("largest")).first()
-    if said is None or not said[0] + said[1]:
+    if said is None or not (said[0] or said[1]):  # nulls where not even a partition was looked at
         raise ValueError("there are no rows to fit")
     n, n_unsound, width, widest, largest = said
     if n_unsound or width != widest:

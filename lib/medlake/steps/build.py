@@ -158,8 +158,7 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
     if rows is None:
         return
     whole = measurement.event(units(ctx), expected(ctx)) if event.table == "measurement" else event
-    # Checkpoints cut the plan: the mapping's expressions run once, not once for each rule that looks at them.
-    judged = judge(rows.localCheckpoint(), whole, to, built.vault).localCheckpoint()
+    judged = _settled(judge(_settled(rows), whole, to, built.vault))
     fit = fit_rows(judged)
     if event is STUDY:
         fit = with_links(ctx, mapped, built.vault, fit, built.of_persons)
@@ -183,6 +182,12 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
     built.persons_stand.wait()
     ctx.lake.merge(name, safe.select(*to.columns), within=built.persons, audit=built.gate.of(event.table))
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
+
+
+def _settled(rows: DataFrame) -> DataFrame:
+    """Rows that are made once, not once for each rule that looks at them; of no rows nothing more is planned."""
+    made = rows.localCheckpoint()
+    return made.sparkSession.createDataFrame([], made.schema) if made.isEmpty() else made
 
 
 def _rewritten(ctx: Context, notes: DataFrame) -> DataFrame:

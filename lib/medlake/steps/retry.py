@@ -6,7 +6,6 @@ every build, which closes what is fit by then. A killed retry is started again: 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from functools import reduce
 
@@ -105,7 +104,7 @@ def _append(ctx: Context, target: str, fit: DataFrame) -> int:
     fresh = fresh.select(*promise(target).columns).localCheckpoint()
     n = fresh.count()
     if n:
-        ctx.lake.append(target, fresh, txn=(f"medlake/retry/{uuid.uuid4().hex}", 1))
+        ctx.lake.append(target, fresh)
     if target == "bronze.fhir_resource":
         touched = fit.select("batch").distinct()
         catalogued(ctx, ctx.lake.read(target).join(touched, on="batch", how="left_semi"))
