@@ -1,4 +1,4 @@
-"""Small nights: a night that is run again, a killed one, a source nobody has seen, two runs at once."""
+"""Small nights: a night that is run again, a killed one, two runs at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.nights import SmallNight, conf_of, contents, kill_in, like_a_night, start_night
+from tests.nights import SmallNight, contents, kill_in, start_night
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Lease
@@ -43,36 +43,6 @@ def killed_in(steps: list[str], spark: SparkSession, lake: Path, home: Path) -> 
     killed = {r["step"] for r in Lake(spark, lake).read("ops.task_attempt").where("status = 'killed'").collect()}
     assert killed == set(steps)
     return contents(spark, lake)
-
-
-def test_a_source_that_nobody_has_seen_needs_no_python(spark: SparkSession, tmp_path: Path) -> None:
-    conf = conf_of(tmp_path / "conf")
-    source = conf / "sources" / "westside"
-    source.mkdir(parents=True)
-    (source / "source.toml").write_text('[table.leute]\nfiles = "leute*.csv"\nseparator = ";"\nkey = ["pid"]\n\n[table.befunde]\nfiles = "befunde*.tsv"\n')
-    (source / "person.sql").write_text(
-        "SELECT pid AS person_source_value,\n"
-        "       CASE geschl WHEN 'M' THEN 8507 WHEN 'W' THEN 8532 ELSE 0 END AS gender_concept_id,\n"
-        "       year(try_to_date(geb, 'yyyy-MM-dd')) AS year_of_birth\nFROM leute\n"
-    )
-    (source / "measurement.sql").write_text(
-        "SELECT wer AS person_source_value, code AS measurement_source_value, tag AS measurement_datetime,\n"
-        "       wert AS value_source_value, einheit AS unit_source_value FROM befunde\n"
-    )
-    landing = tmp_path / "landing" / "westside"
-    landing.mkdir(parents=True)
-    (landing / "leute1.csv").write_text("pid;geschl;geb\n1;M;1950-03-01\n2;W;1981-07-12\n3;X;\n;M;1990-01-01\n")
-    (landing / "befunde.tsv").write_text(
-        "wer\tcode\ttag\twert\teinheit\n1\tna\t2024-01-02\t>140,5\tmmol/L\n2\tna\t2024-02-30\t139\tmmol/L\n9\tna\t2024-01-02\t139\tmmol/L\n"
-    )
-    like_a_night(tmp_path, "ingest", "link", "build", "audit")
-    lake = Lake(spark, tmp_path / "lake")
-    people = {(r["gender_concept_id"], r["year_of_birth"]) for r in lake.read("silver.person").collect()}
-    assert people == {(8507, 1950), (8532, 1981), (0, None)}
-    result = lake.read("silver.measurement").collect()
-    assert [(r["value_as_number"], r["operator"], r["unit_std"]) for r in result] == [(140.5, ">", "mmol/L")]
-    codes = {c for r in lake.read("quarantine.record").collect() for c in r["reason_codes"]}
-    assert codes == {"key_missing", "type_measurement_datetime", "orphan_person"}
 
 
 def test_two_runs_on_one_lake_are_one_too_many(tmp_path: Path) -> None:
