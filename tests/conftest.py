@@ -23,13 +23,14 @@ os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
     sys.modules["__main__"].__file__ = __file__
 
-# The rest is conf/spark/local.conf. A night is over before optimised code pays; a process of tests lives long enough. Hundreds
-# of lakes come and go in it: with a heap that has its size from the beginning, little is collected twice.
+# The rest is conf/spark/local.conf. Hundreds of lakes come and go in a process: with a heap that has its size from the
+# beginning, little is collected twice. Nobody proves the bytecode of Spark's 20,000 classes anew, nor throws compiled code away.
 QUICK = {
     "spark.master": "local[2]",
     "spark.sql.shuffle.partitions": "1",  # nights on a cluster, which must end with the same rows, have two
     "spark.driver.memory": "3g",
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms3g -Xmn1500m",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms3g -Xmn1500m "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m",
 }
 
 

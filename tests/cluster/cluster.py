@@ -31,6 +31,8 @@ WORKERS = 2
 START_SECONDS = 120  # a cold JVM on a busy machine
 STOP_SECONDS = 20
 
+# For JVMs that live a minute: no optimising compiler, and nobody proves the bytecode of Spark's classes anew.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 # Two small executors beside everything else that a test machine does. Each job starts cold JVMs for small tables:
 # compiling code costs more than running it, so nothing is compiled. What conf/spark/cluster.conf of the code or of a
 # user's --conf says again, holds: the session is built with it.
@@ -38,10 +40,10 @@ SMALL = {
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.executor.memory": "1g",
     "spark.executor.cores": "1",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.extraJavaOptions": SHORT_LIVED,
     "spark.cores.max": str(WORKERS),
     "spark.locality.wait": "0s",
     "spark.sql.shuffle.partitions": "2",
@@ -123,8 +125,8 @@ def clean_environment(folder: Path) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(folder / "scratch"),
         "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false -XX:TieredStopAtLevel=1",
-        "SPARK_WORKER_OPTS": "-XX:TieredStopAtLevel=1",
+        "SPARK_MASTER_OPTS": f"-Dspark.master.rest.enabled=false {SHORT_LIVED}",
+        "SPARK_WORKER_OPTS": SHORT_LIVED,
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
     }

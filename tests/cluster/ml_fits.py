@@ -1,4 +1,5 @@
-"""Fits of medlake.ml, the same wherever a session runs; submitted to a cluster, they write what they find as JSON.
+"""Fits of medlake.ml, the same wherever a session runs; submitted to a cluster, they write what they find as JSON, and
+from where the code came that found it.
 
 spark-submit … tests/cluster/ml_fits.py ASKED.json MODELS_DIR ANSWER.json
 """
@@ -7,12 +8,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+import medlake
+from medlake.grammar.contract import promise
 from medlake.ml import DBSCAN, AssociationRules, Birch, KMeans, SequencePatterns
 
 SUPPORT = 0.02
@@ -49,14 +54,27 @@ def groups_by(spark: SparkSession, points: dict[str, list[list[float]]], models:
     return said
 
 
+def code_on_workers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """file, columns: which medlake a worker runs, and how many columns a promise has there."""
+    import medlake
+    from medlake.grammar.contract import promise
+
+    for _ in batches:
+        said = [medlake.__file__, str(len(promise("silver.person").columns))]
+        yield pa.RecordBatch.from_arrays([pa.array([s]) for s in said], names=["file", "columns"])
+
+
 def main(asked: Path, models: Path, answer: Path) -> None:
     """Fit everything on the session that spark-submit gives."""
     told = json.loads(asked.read_text())
     spark = SparkSession.builder.config("spark.scheduler.minRegisteredResourcesRatio", "1.0").getOrCreate()
     executors = len(spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos())
+    driver = {"file": medlake.__file__, "columns": str(len(promise("silver.person").columns))}
+    workers = spark.range(0, 4, 1, 4).mapInArrow(code_on_workers, "file string, columns string").collect()
+    code = [driver, *(row.asDict() for row in workers)]
     groups = groups_by(spark, told["points"], models)
     found = found_by(spark, told["baskets"], told["events"])
-    answer.write_text(json.dumps({"executors": executors, "groups": groups, "found": found}))
+    answer.write_text(json.dumps({"master": spark.sparkContext.master, "executors": executors, "code": code, "groups": groups, "found": found}))
 
 
 if __name__ == "__main__":

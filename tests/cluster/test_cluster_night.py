@@ -1,8 +1,7 @@
-"""The same night on one machine and on a real cluster: the same rows; the code comes out of the wheel."""
+"""The same night on one machine and on a real cluster: the same rows."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -15,42 +14,8 @@ from medlake.doors.lake import Lake
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
 
-PROBE = '''
-import json, sys
-from pathlib import Path
-import pyarrow as pa
-import medlake
-from medlake.grammar.contract import promise
-from pyspark.sql import SparkSession
 
-def told(batches):
-    import os, medlake
-    from medlake.grammar.contract import promise
-    for _ in batches:
-        said = [medlake.__file__, str(len(promise("silver.person").columns)), os.environ["SPARK_EXECUTOR_DIRS"]]
-        yield pa.RecordBatch.from_arrays([pa.array([s]) for s in said], names=["file", "columns", "executor"])
-
-spark = SparkSession.builder.config("spark.scheduler.minRegisteredResourcesRatio", "1.0").getOrCreate()
-workers = spark.range(0, 4, 1, 4).mapInArrow(told, "file string, columns string, executor string").collect()
-driver = {"file": medlake.__file__, "columns": str(len(promise("silver.person").columns))}
-said = {"driver": driver, "workers": [row.asDict() for row in workers], "master": spark.sparkContext.master}
-Path(sys.argv[1]).write_text(json.dumps(said))
-'''
-
-
-def test_driver_and_workers_run_the_wheel_with_its_promises(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:
-    probe, answer = tmp_path / "probe.py", tmp_path / "answer.json"
-    probe.write_text(PROBE)
-    assert cluster.submit(probe, [str(answer)], wheel, tmp_path / "log") == 0, (tmp_path / "log").read_text()[-3000:]
-    said = json.loads(answer.read_text())
-    assert said["master"] == cluster.master
-    for told in [said["driver"], *said["workers"]]:
-        assert f"/{wheel.stem}.zip/medlake/" in told["file"]  # the wheel's bytes under the name workers accept
-        assert int(told["columns"]) > 5
-
-
-def test_exit_codes_come_through_spark_submit(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:
-    assert cluster.submit("link", ["--lake", str(tmp_path / "lake"), "--dry-run"], wheel, tmp_path / "log") == 0
+def test_an_exit_code_comes_through_spark_submit(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:
     assert cluster.submit("link", ["--nonsense"], wheel, tmp_path / "log") == 2
 
 

@@ -1,5 +1,5 @@
 """Two workers of a real cluster find the groups, itemsets, rules and sequences of one process: fits move data between
-executors."""
+executors. The code they run comes out of the wheel."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def said(cluster: Cluster, wheel: Path, tmp_path_factory: pytest.TempPathFactory
     told: dict[str, Any] = json.loads(answer.read_text())
     assert told["executors"] == WORKERS + 1, "two workers and the driver"
     return told
+
+
+def test_driver_and_workers_run_the_wheel_with_its_promises(said: dict[str, Any], cluster: Cluster, wheel: Path) -> None:
+    assert said["master"] == cluster.master and len(said["code"]) == 5
+    for told in said["code"]:
+        assert f"/{wheel.stem}.zip/medlake/" in told["file"]  # the wheel's bytes under the name workers accept
+        assert int(told["columns"]) > 5
 
 
 def test_two_workers_give_the_groups_of_one_process(said: dict[str, Any]) -> None:
