@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from medlake.doors.lake import Lake
+from medlake.doors.ledger import Lease
 from medlake.grammar.contract import all_promises
 from medlake.steps.runner import Options, Runner
 
@@ -74,10 +74,7 @@ def _wait_for(lake: Path, step: str, night: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 600
     while time.monotonic() < until:
         assert night.poll() is None, f"the night ended before step {step}"
-        try:
-            said = json.loads((lake / "lease.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):  # not yet, or being written
-            said = {}
+        said = Lease(lake).read() or {}  # not yet, or being written
         if said.get("step") == step and _is_of(int(said["pid"]), night.pid):
             return
         time.sleep(0.05)

@@ -17,7 +17,7 @@ from typing import Any
 
 from medlake.grammar.errors import DamagedLakeError
 
-SHORT = 100_000  # bytes of commits that are read to see whether a table ever had rows
+SHORT = 100_000  # bytes of a commit that may name no file of rows
 KEPT = 20  # newest commits of a table that the book remembers
 _APPENDING = threading.Lock()
 
@@ -133,13 +133,13 @@ class CommitBook:
         scratch.replace(self.path)
 
 
-def never_had_rows(table: Path) -> bool:
-    """Whether a table's log, as long as it is short and whole, names no file of rows."""
-    log = sorted(path for path in (table / "_delta_log").glob("*.json") if path.stem.isdigit())
-    is_whole = [int(path.stem) for path in log] == list(range(len(log)))
-    if not is_whole or sum(path.stat().st_size for path in log) > SHORT:
-        return False
-    return not any(b'{"add":' in path.read_bytes() for path in log)
+def never_had_rows(table: str, version: int | None) -> bool:
+    """Whether none of a table's commits up to `version` (None: no table), where they are few, names a file of rows."""
+    return version is None or (version < KEPT and all(_adds_nothing(_file(Path(table), v)) for v in range(version + 1)))
+
+
+def _adds_nothing(commit: Path) -> bool:
+    return commit.is_file() and commit.stat().st_size <= SHORT and b'{"add":' not in commit.read_bytes()
 
 
 def _file(table: Path, version: int) -> Path:

@@ -105,16 +105,15 @@ class Lake:
     def read(self, name: str) -> DataFrame:
         """The table as its promise says it; an absent table reads as one without rows."""
         version = self.version(name)
-        if version is None:
-            return self.spark.createDataFrame([], promise(name).schema)
-        with self._lock:
-            self.activity.read.setdefault(name, version)
-        self._tell(name, version)
-        return self._rows(name)
+        if version is not None:
+            with self._lock:
+                self.activity.read.setdefault(name, version)
+            self._tell(name, version)
+        return self._rows(name, version)
 
-    def _rows(self, name: str) -> DataFrame:
-        """The rows of a table that exists. The plan of one that never had any says so; what needs some is left out."""
-        if never_had_rows(Path(self.path(name))):
+    def _rows(self, name: str, version: int | None) -> DataFrame:
+        """The table's rows. Where it never had any the plan says so, and what needs some is left out."""
+        if never_had_rows(self.path(name), version):
             return self.spark.createDataFrame([], promise(name).schema)
         return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
 
@@ -160,28 +159,29 @@ class Lake:
         Raises:
             ContractError: a key stands twice, or a promised value is null.
         """
-        to = promise(name)
+        to, version = promise(name), self.version(name)
         # A local checkpoint, not a cache: it cuts the plan, and a cache is planned again at every use.
         fresh = conform(rows, to).localCheckpoint()
         n_rows, faults = _counted(fresh, to, audit.persons() if audit and audit.persons else None)
         if audit is not None:
-            others = self._of_same_key(name, F.broadcast(fresh) if n_rows <= FEW else fresh, to, within)
+            others = self._of_same_key(name, version, F.broadcast(fresh) if n_rows <= FEW else fresh, within)
             if faults or audit.always or (others is not None and others.limit(1).count()):
                 audit.judge(fresh if others is None else fresh.unionByName(others))
         if faults:
             raise ContractError(name, faults)
-        if self.version(name) is None:
+        if version is None:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
-        if not n_rows and (keep or never_had_rows(Path(self.path(name)))):
+        if not n_rows and (keep or never_had_rows(self.path(name), version)):
             self._leaves(name)
             return Changes()
-        return replace(self._merge(name, fresh, F.lit(False) if keep else scope, within), rows=n_rows)
+        return replace(self._merge(name, version, fresh, F.lit(False) if keep else scope, within), rows=n_rows)
 
-    def _of_same_key(self, name: str, fresh: DataFrame, to: Promise, within: Within | None) -> DataFrame | None:
+    def _of_same_key(self, name: str, version: int | None, fresh: DataFrame, within: Within | None) -> DataFrame | None:
         """Rows that a merge would overwrite although `fresh` does not stand for them; None: there can be none."""
-        if within is None or self.version(name) is None or never_had_rows(Path(self.path(name))):
+        if within is None or never_had_rows(self.path(name), version):
             return None
-        same = self._rows(name).join(fresh.select(*to.key), on=list(to.key), how="left_semi")
+        to = promise(name)
+        same = self._rows(name, version).join(fresh.select(*to.key), on=list(to.key), how="left_semi")
         others = same.join(within(same).select(*to.key), on=list(to.key), how="left_anti")
         return others.select(*to.columns)
 
@@ -190,11 +190,11 @@ class Lake:
 
         No value of theirs enters the history of the table: the keys come as rows, not as words of a condition.
         """
-        if self.version(name) is None:
+        version, to = self.version(name), promise(name)
+        if version is None:
             return 0
-        to = promise(name)
-        table = conform(self.spark.read.format("delta").load(self.path(name)), to)
-        gone = table.join(keys.select(*to.key).distinct(), on=list(to.key), how="left_semi").localCheckpoint()
+        wanted = keys.select(*to.key).distinct()
+        gone = self._rows(name, version).join(wanted, on=list(to.key), how="left_semi").localCheckpoint()
         n = gone.count()
         if n:
             on = " AND ".join(f"t.`{k}` <=> s.`{k}`" for k in to.key)
@@ -216,8 +216,8 @@ class Lake:
         self._leaves(name)
         return changes
 
-    def _merge(self, name: str, fresh: DataFrame, scope: Column | None, within: Within | None) -> Changes:
-        table, to = self._rows(name), promise(name)
+    def _merge(self, name: str, version: int, fresh: DataFrame, scope: Column | None, within: Within | None) -> Changes:
+        table, to = self._rows(name, version), promise(name)
         diff = _difference(within(table) if within else table, fresh, to, scope).localCheckpoint()
         counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
         changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))

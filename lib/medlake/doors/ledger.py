@@ -105,7 +105,7 @@ class Lease:
             BusyError: somebody alive holds it.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        left = self._read()
+        left = self.read()
         if left is not None:
             if self._alive(left):
                 raise BusyError(
@@ -137,7 +137,7 @@ class Lease:
         """Give the lease back; only one's own."""
         self._stop.set()
         with self._lock:
-            if (self._read() or {}).get("token") == self._says.get("token"):
+            if (self.read() or {}).get("token") == self._says.get("token"):
                 self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
@@ -146,7 +146,8 @@ class Lease:
                 if self.path.exists():
                     os.utime(self.path)
 
-    def _read(self) -> dict[str, Any] | None:
+    def read(self) -> dict[str, Any] | None:
+        """What the holder says; None where nobody holds it, nothing where it was killed at its first words."""
         try:
             text = self.path.read_text()
         except FileNotFoundError:
