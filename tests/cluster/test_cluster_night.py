@@ -15,7 +15,8 @@ from medlake.doors.lake import Lake
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
 
 
-def test_an_exit_code_comes_through_spark_submit(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:
+def test_exit_codes_come_through_spark_submit(cluster: Cluster, wheel: Path, tmp_path: Path) -> None:
+    assert cluster.submit("link", ["--lake", str(tmp_path / "lake"), "--dry-run"], wheel, tmp_path / "log") == 0
     assert cluster.submit("link", ["--nonsense"], wheel, tmp_path / "log") == 2
 
 

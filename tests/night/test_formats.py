@@ -19,6 +19,7 @@ from tests.tables import assert_rows
 
 from medlake.doors.lake import Lake
 from medlake.sources.fhir_bundle import PLACES
+from medlake.steps.runner import Options, Runner
 
 pytestmark = pytest.mark.slow
 PID = "PID|1||70001^^^HOSP^MR~999-11-2222^^^SSA^SS||Quenneville^Marisol||19700102|F|||12 Elm Street^^Springfield^IL^62701||217-555-0142"
@@ -220,3 +221,9 @@ def test_a_deletion_goes_through(last: Home) -> None:
     assert last.of("clinic", "silver.condition_occurrence").count() == last.lake.read("silver.specimen").count() == 0
     assert last.of("clinic", "silver.measurement").count() == 1
     assert last.lake.read("bronze.fhir_resource").where(F.col("is_deleted")).count() == 2
+
+
+def test_without_surrogates_names_in_notes_are_tags(last: Home) -> None:
+    conf_of(last.folder / "conf")
+    assert Runner(Options(conf=last.folder / "conf", lake=last.lake.root, landing=last.folder / "landing", only="note")).step("build") == 0
+    assert_rows(last.of("clinic", "silver.note"), "note_text\n[NAME] has no embolism.")

@@ -111,7 +111,7 @@ def test_rows_are_taken_whole_then_only_what_is_new_and_each_once(home: Home, ru
     read = home.lake.read("bronze.csv_record")
     assert {r["source_table"]: r["count"] for r in read.groupBy("source_table").count().collect()} == {"labs": 3, "people": 40, "twice": 40}
     aside = home.lake.read("quarantine.record").where("target LIKE 'bronze.%'")  # a copy of p1 is none; two words about p2 are
-    assert_rows(aside, "source_table | reason_code\nlabs | key_missing\ntwice | key_repeated")
+    assert_rows(aside, "source_table | reason_code | target\nlabs | key_missing | bronze.csv_record\ntwice | key_repeated | bronze.csv_record")
     assert_rows(home.lake.read("ops.watermark"), "source_table | column | value\nlabs | updated_at | 2024-01-01 12:00:00")
     assert home.lake.read("silver.person").count() == 40
     assert_rows(home.lake.read("silver.measurement"), "value_as_number\n12.5\n12345678901234567890123.1")
