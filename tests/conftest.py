@@ -17,7 +17,8 @@ from medlake.doors.settings import Conf
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.nights import AFTER_SILVER, SmallNight  # noqa: E402
+from tests.deliveries import Hospital  # noqa: E402
+from tests.nights import SmallNight  # noqa: E402
 
 os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
@@ -49,22 +50,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     groups = [next(mark.args[0] for mark in item.iter_markers("xdist_group")) for item in items]
-    first = {group: group != "small nights" for group in groups}  # they and the golden nights take longest
+    first = {group: group != "hospital" for group in groups}  # it and the golden nights take longest
     slow = {group for item, group in zip(items, groups, strict=True) if item.get_closest_marker("slow")}
     order = sorted(zip(items, groups, strict=True), key=lambda each: (first[each[1]] and "golden" not in each[1], each[1] not in slow))
     items[:] = [item for item, _ in order]
 
 
 @pytest.fixture(scope="session")
-def small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
-    """A finished night up to silver on the small landing folder, in the process that has the group `small nights`."""
-    return SmallNight.run(spark, tmp_path_factory.mktemp("small"), AFTER_SILVER)
+def hospital(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Hospital:
+    """Five sources after their first delivery, in the process that has the group `hospital`; modules send more."""
+    made = Hospital(tmp_path_factory.mktemp("hospital"), spark)
+    made.deliver()
+    return made
 
 
 @pytest.fixture(scope="session")
-def whole_small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
-    """The same with every step, for tests that take long anyway."""
-    return SmallNight.run(spark, tmp_path_factory.mktemp("whole"))
+def small_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A finished night with every step on the small landing folder, for tests that take long anyway."""
+    return SmallNight.run(spark, tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -31,11 +31,14 @@ WORKERS = 2
 START_SECONDS = 120  # a cold JVM on a busy machine
 STOP_SECONDS = 20
 
-# For JVMs that live a minute: no optimising compiler, and nobody proves the bytecode of Spark's classes anew.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+# For JVMs that live a minute or two: no optimising compiler, and nobody proves the bytecode of Spark's classes anew.
+# Without that compiler Java keeps 48 MB for compiled code: a driver filled it in a minute and went on interpreting.
+SHORT_LIVED = (
+    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
 # Two small executors beside everything else that a test machine does. Each job starts cold JVMs for small tables:
-# compiling code costs more than running it, so nothing is compiled. What conf/spark/cluster.conf of the code or of a
-# user's --conf says again, holds: the session is built with it.
+# compiling code costs more than running it, so nothing is compiled. These win over conf/spark/cluster.conf.
 SMALL = {
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",
@@ -48,7 +51,12 @@ SMALL = {
     "spark.locality.wait": "0s",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.adaptive.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.buffer.pageSize": "2m",
+    "spark.broadcast.compress": "false",
+    "spark.broadcast.checksum": "false",
+    "spark.shuffle.compress": "false",
+    "spark.shuffle.spill.compress": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }

@@ -19,7 +19,7 @@ from tests.cluster import ml_fits
 from tests.cluster.cluster import WORKERS, Cluster
 from tests.spec.ml.brute_force import baskets_of_chance, itemsets
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]  # the group that has a cluster
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hospital")]  # the group that has a cluster
 MOONS = make_moons(900, noise=0.06, random_state=1)[0]
 BLOBS = make_blobs(900, n_features=3, centers=4, random_state=2)[0]
 BASKETS = baskets_of_chance(3000, 12, 0.2, 4)

@@ -1,4 +1,4 @@
-"""Small nights: a night that is run again, a killed one, two runs at once."""
+"""Small nights: a killed one, two runs at once."""
 
 from __future__ import annotations
 
@@ -11,27 +11,15 @@ from tests.nights import SmallNight, contents, kill_in, start_night
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Lease
 from medlake.grammar.errors import BusyError
-from medlake.steps.runner import Options, Runner
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("small nights")]
+pytestmark = pytest.mark.slow
 STEPS = ["ingest", "link", "build", "features", "cluster", "associate", "train", "report"]
 
 
 @pytest.mark.long
-def test_a_night_killed_in_eight_steps_ends_with_the_same_rows(spark: SparkSession, whole_small_night: SmallNight, tmp_path: Path) -> None:
+def test_a_night_killed_in_eight_steps_ends_with_the_same_rows(spark: SparkSession, small_night: SmallNight, tmp_path: Path) -> None:
     """One that is killed in the middle of silver, on a cluster, is in the suite that runs every time."""
-    assert killed_in(STEPS, spark, tmp_path / "lake", whole_small_night.home) == whole_small_night.held
-
-
-def test_a_night_run_again_from_its_start_changes_no_row(spark: SparkSession, small_night: SmallNight) -> None:
-    """Every step up to silver does its work again; test_golden_night.py has all steps."""
-    home, steps = small_night.home, ("ingest", "link", "build")
-    options = Options(conf=home / "conf", lake=home / "lake", landing=home / "landing", from_step="ingest")
-    assert Runner(options).steps(*steps) == 0
-    assert contents(spark, home / "lake") == small_night.held
-    last = Lake(spark, home / "lake").read("ops.run").orderBy("started_at", ascending=False).limit(len(steps)).collect()
-    assert [row["step"] for row in last] == list(reversed(steps))
-    assert {row["status"] for row in last} == {"done"} and sum(row["rows_changed"] for row in last) == 0
+    assert killed_in(STEPS, spark, tmp_path / "lake", small_night.home) == small_night.held
 
 
 def killed_in(steps: list[str], spark: SparkSession, lake: Path, home: Path) -> dict[str, tuple[int, int]]:
