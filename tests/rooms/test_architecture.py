@@ -78,6 +78,7 @@ FITTING = {
     "prepare/selector.py": ({"fit", "first", "localCheckpoint"}, "quantiles, MLlib's logistic regression and forest"),
     "privacy/synthetic.py": ({"collect"}, "made-up rows: bounded counts of values and of pairs of values"),
     "models/fitting.py": ({"fit", "collect", "localCheckpoint"}, "classifiers: parameters and one count per fold"),
+    "models/linear.py": ({"first", "collect"}, "an Estimator's _fit: coefficients, or one sum per partition and step"),
     "models/preparation.py": ({"first"}, "an Estimator's _fit: one mean and one spread per feature"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}

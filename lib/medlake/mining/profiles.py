@@ -7,7 +7,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
-from scipy.stats import hypergeom  # type: ignore[import-untyped]
+from scipy.stats import hypergeom
 from scipy.stats import t as student
 
 from medlake.mining.clusters import DECIMALS

@@ -1,4 +1,4 @@
-"""Cross-validation and final fits. A fit runs Spark jobs: this is the one place of the room that does.
+"""Cross-validation and final fits. A fit runs Spark jobs: this and linear.py are the places of the room that do.
 
 Only a model's parameters and one count per fold reach the driver, never rows. What is read again and again is
 kept by local checkpoints, not by caches: a cached frame drags its whole plan into every fit, and planning is

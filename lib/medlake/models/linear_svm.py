@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import cast
 
 from pyspark.ml.base import Transformer
-from pyspark.ml.classification import LinearSVC, LinearSVCModel, LogisticRegression, LogisticRegressionModel
+from pyspark.ml.classification import LinearSVCModel, LogisticRegressionModel
 from pyspark.ml.feature import VectorSlicer
 
-from medlake.models.model import CLASS_WEIGHT, LABEL, Model, Params_, Stage
+from medlake.models.linear import Array, Linear, hinge, of_spark
+from medlake.models.logistic import regression
+from medlake.models.model import CLASS_WEIGHT, Model, Params_, Stage
 from medlake.models.preparation import PREPARED
 
-MAX_ITERATIONS = 20  # discrimination no longer moves after about 15 passes
-TOLERANCE = 1e-3  # of the loss
 # Platt (1999) softens the targets to keep a separable training set from a slope without bound; a small
 # penalty on the slope does the same here.
 PLATT_PENALTY = 1e-3
@@ -25,15 +25,17 @@ def stages(params: Params_, seed: int, n_rows: int) -> list[Stage]:
     An unweighted hinge on rare outcomes predicts none. The scaling is learned on the same training rows,
     unweighted, so that risks have their level. No randomness, so no seed.
     """
+
+    def made(coefficients: Array, intercept: float) -> LinearSVCModel:
+        model = LinearSVCModel(of_spark("LinearSVCModel", coefficients, intercept)).setFeaturesCol(PREPARED)
+        return model.setRawPredictionCol("svm_margins").setPredictionCol("svm_class")
+
+    penalty = 1 / (params["c"] * n_rows)
     return [
-        LinearSVC(
-            featuresCol=PREPARED, labelCol=LABEL, weightCol=CLASS_WEIGHT, regParam=1 / (params["c"] * n_rows),
-            standardization=False, maxIter=MAX_ITERATIONS, tol=TOLERANCE,
-            rawPredictionCol="svm_margins", predictionCol="svm_class",
-        ),
+        Linear(hinge, made, features=PREPARED, weight=CLASS_WEIGHT, penalty=penalty, n_rows=n_rows),
         VectorSlicer(inputCol="svm_margins", outputCol="svm_margin", indices=[1]),
-        LogisticRegression(featuresCol="svm_margin", labelCol=LABEL, regParam=PLATT_PENALTY, maxIter=50),
-    ]  # fmt: skip
+        regression("svm_margin", PLATT_PENALTY, n_rows),
+    ]
 
 
 def weights(fitted: Sequence[Transformer]) -> list[float]:

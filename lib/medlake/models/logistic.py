@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from typing import cast
 
 from pyspark.ml.base import Transformer
-from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.classification import LogisticRegressionModel
 
-from medlake.models.model import LABEL, Model, Params_, Stage
+from medlake.models.linear import Array, Linear, logistic, of_spark
+from medlake.models.model import Model, Params_, Stage
 from medlake.models.preparation import PREPARED
-
-MAX_ITERATIONS = 100
-TOLERANCE = 1e-3  # of the loss; risks agree with 1e-6 to 5 decimals at half the passes
 
 
 def stages(params: Params_, seed: int, n_rows: int) -> list[Stage]:
-    """`c` as in scikit-learn: Spark's penalty is per row, hence 1 / (c · n). No randomness, so no seed."""
-    return [
-        LogisticRegression(
-            featuresCol=PREPARED, labelCol=LABEL, regParam=1 / (params["c"] * n_rows), standardization=False,
-            maxIter=MAX_ITERATIONS, tol=TOLERANCE,
-        )
-    ]  # fmt: skip
+    """`c` as in scikit-learn: the penalty is per row, hence 1 / (c · n). No randomness, so no seed."""
+    return [regression(PREPARED, 1 / (params["c"] * n_rows), n_rows)]
+
+
+def regression(features: str, penalty: float, n_rows: int) -> Linear:
+    """A logistic regression of the outcome on a vector column."""
+
+    def made(coefficients: Array, intercept: float) -> LogisticRegressionModel:
+        model = LogisticRegressionModel(of_spark("LogisticRegressionModel", coefficients, intercept))
+        return model.setFeaturesCol(features)
+
+    return Linear(logistic, made, features=features, penalty=penalty, n_rows=n_rows)
 
 
 def weights(fitted: Sequence[Transformer]) -> list[float]:

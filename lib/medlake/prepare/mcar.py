@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.special import chdtrc  # type: ignore[import-untyped]
+from scipy.special import chdtrc
 
 from medlake.ml.blocks import Floats, batch_of, to_bytes
 from medlake.prepare.columns import matrix, number, vector

@@ -9,7 +9,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
-from scipy.special import chdtrc  # type: ignore[import-untyped]
+from scipy.special import chdtrc
 
 from medlake.prepare.columns import known, named
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import chdtrc, fdtrc  # type: ignore[import-untyped]
+from scipy.special import chdtrc, fdtrc
 
 from medlake.ml.blocks import Floats
 from medlake.prepare.class_sums import ClassSums
