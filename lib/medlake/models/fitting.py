@@ -17,12 +17,12 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from medlake.models.linear import ONE_TASK_ROWS
 from medlake.models.model import CLASS_WEIGHT, LABEL, Model, Params_, as_training_rows, risk
 from medlake.models.preparation import PREPARED, Preparation
 
 KEY = ("person_id", "index_at")
-ONE_PARTITION_ROWS = 200_000  # up to here one sorted partition: any cluster sums in the same order
-MANY_PARTITIONS = 64  # above it: ranges of the key, a fixed number whatever the cluster
+MANY_PARTITIONS = 64  # of more rows than one task fits: ranges of the key, a fixed number whatever the cluster
 N_THREADS = 2  # fits that run side by side
 Side = tuple[DataFrame, PipelineModel, dict[str, PipelineModel]]  # rows, preparation, model by name
 
@@ -43,7 +43,7 @@ class Trained:
 
 def settled(rows: DataFrame, key: Sequence[str], n_rows: int) -> DataFrame:
     """The rows in an order and partitions that depend on their keys only, so that fits do too."""
-    if n_rows <= ONE_PARTITION_ROWS:
+    if n_rows <= ONE_TASK_ROWS:  # any cluster sums in the same order
         return rows.repartition(1).sortWithinPartitions(*key)
     return rows.repartitionByRange(MANY_PARTITIONS, *key).sortWithinPartitions(*key)
 

@@ -167,5 +167,7 @@ def test_7_a_source_that_lacks_a_needed_column_waits_and_the_others_go_on(world:
 
 def test_8_the_source_goes_on_once_its_file_is_right(world: World) -> None:
     world.send("west/people3.csv", "pid;sex;born\n5;M;1955\n")
-    assert world.steps("ingest") == 0
+    assert world.steps("ingest", "link", "build") == 0
     assert world.table("bronze.csv_record").where(F.col("record")["pid"] == "5").count() == 1
+    assert world.table("silver.person").where("source = 'west' AND year_of_birth = 1955").count() == 1
+    reconcile(world.options, "json")
