@@ -12,7 +12,6 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from medlake.grammar.origin import stands
-from medlake.sources.declared import Source
 from medlake.sources.hl7_message import MERGES
 
 MERGE_ROUNDS = 3  # a chain of up to 2^3 merges ends at its last key
@@ -23,14 +22,14 @@ TEXT_TYPES = ("TX", "FT")
 DOCUMENT_GONE = ("CA", "OB", "UN")  # TXA-19: cancelled, obsolete, unavailable
 
 
-def hl7_views(bronze: DataFrame, source: Source, shapes: Mapping[str, str]) -> dict[str, DataFrame]:
+def hl7_views(told: DataFrame, merged: DataFrame) -> dict[str, DataFrame]:
     """PID: the persons. PV1: the visits. DG1: the diagnoses. OBX: the results. OBR: reports in words. TXA: documents.
 
-    `shapes`: segment → its fields as DDL. Every view has `person_source_value`, `visit_source_value`, `trigger_event`,
-    `event_at` and the fields of its segment; what it stands under is in the structs PID, PV1 and OBR.
+    `told`: the messages of one source (see `segments`). `merged`: their merges, which each view reads (`merged_keys`).
+    Every view has `person_source_value`, `visit_source_value`, `trigger_event`, `event_at` and the fields of its
+    segment; what it stands under is in the structs PID, PV1 and OBR.
     """
-    told = segments(bronze.where(F.col("source") == source.name), shapes)
-    known = with_survivors(told)
+    known = with_survivors(told, merged)
     return {
         "PID": persons(of_kind(known, "PID")),
         "PV1": visits(of_kind(known, "PV1")),
@@ -42,7 +41,10 @@ def hl7_views(bronze: DataFrame, source: Source, shapes: Mapping[str, str]) -> d
 
 
 def segments(messages: DataFrame, shapes: Mapping[str, str]) -> DataFrame:
-    """One row per message: its segments typed by the shapes, and `newness`, by which messages are ordered."""
+    """One row per message: its segments typed by the shapes, and `newness`, by which messages are ordered.
+
+    `shapes`: segment → its fields as DDL.
+    """
     fields = ", ".join(f"{kind}: struct<{ddl.strip()}>" for kind, ddl in sorted(shapes.items()))
     places = "segment: string, place: int, key: string, of_pid: int, of_pv1: int, of_obr: int"
     number = F.try_to_number("control_id", F.lit("999999999999999999"))
@@ -55,8 +57,8 @@ def segments(messages: DataFrame, shapes: Mapping[str, str]) -> DataFrame:
     )  # fmt: skip
 
 
-def with_survivors(told: DataFrame) -> DataFrame:
-    """Adds `survivors`: map of the keys that merges gave up in this message's PIDs → the key they became.
+def merged_keys(told: DataFrame) -> DataFrame:
+    """(old, new): the keys that merges gave up, one row each, and the key that each became in the end.
 
     A merge is void once its old key comes back as the survivor of a later one; so there are no circles.
     """
@@ -71,9 +73,14 @@ def with_survivors(told: DataFrame) -> DataFrame:
     for _ in range(MERGE_ROUNDS):
         further = valid.select(F.col("old").alias("new"), F.col("new").alias("further"))
         valid = valid.join(further, on="new", how="left").select("old", F.coalesce("further", "new").alias("new"))
+    return valid
+
+
+def with_survivors(told: DataFrame, merged: DataFrame) -> DataFrame:
+    """Adds `survivors`: map of those keys in the message that merges gave up → the key they became."""
     named = F.array_distinct(F.transform("all", lambda s: s["key"]))
     keys = told.select("_record", F.explode(named).alias("old")).where("old IS NOT NULL")
-    met = keys.distinct().join(valid, on="old", how="inner")  # a file may have been read twice
+    met = keys.distinct().join(merged, on="old", how="inner")  # a file may have been read twice
     pair = F.collect_list(F.struct("old", "new"))
     by_message = met.groupBy("_record").agg(F.map_from_entries(pair).alias("survivors"))
     return told.join(by_message, on="_record", how="left")

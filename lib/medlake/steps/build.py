@@ -49,6 +49,7 @@ from medlake.steps.gate import Gate
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
 from medlake.steps.news import News, news_of, of_mapped
 from medlake.steps.places import published
+from medlake.steps.settled import Once, settled
 from medlake.steps.sources import Mapped, all_sources, count_all
 from medlake.steps.tallies import Built, write_tallies
 from medlake.steps.unit_table import expected, units
@@ -76,7 +77,8 @@ def run(ctx: Context) -> Counts:
         mapped = Mapped(ctx, news.bronze, news.of_patients)
         places = {name for name in PLACES if news.concern(name, sources)}
         ctx.say(f"build: {count_all(news.persons):,} persons with news are judged again")
-    built = Built(vault, deny, patterns(ctx), news, Gate(ctx))
+    own, visits = Once(partial(_own, ctx, news)), Once(partial(_visits, ctx, news))
+    built = Built(vault, deny, own, visits, patterns(ctx), news, Gate(ctx))
     if "person" not in wanted:
         built.persons_stand.set()
     work: dict[str, Callable[[], None]] = {
@@ -119,9 +121,22 @@ def _vault(ctx: Context, news: News | None) -> Vault:
 
 
 def _deny(ctx: Context, news: News | None) -> DataFrame:
+    return deny_lists(*_identities(ctx, news)).localCheckpoint()
+
+
+def _own(ctx: Context, news: News | None) -> DataFrame:
+    return own_words(*_identities(ctx, news))
+
+
+def _identities(ctx: Context, news: News | None) -> tuple[DataFrame, DataFrame]:
+    """vault.identity, and the keys of those whom this build judges."""
     keys = ctx.lake.read("vault.id_vault")
-    mine = news.of_persons(keys) if news else keys
-    return deny_lists(ctx.lake.read("vault.identity"), mine).localCheckpoint()
+    return ctx.lake.read("vault.identity"), news.of_persons(keys) if news else keys
+
+
+def _visits(ctx: Context, news: News | None) -> DataFrame:
+    visits = ctx.lake.read(f"silver.{VISIT}")
+    return (news.of_persons(visits) if news else visits).select("visit_occurrence_id")
 
 
 def _persons_first(ctx: Context, mapped: Mapped, built: Built) -> None:
@@ -158,51 +173,43 @@ def _event(ctx: Context, mapped: Mapped, built: Built, event: Event) -> None:
     if rows is None:
         return
     whole = measurement.event(units(ctx), expected(ctx)) if event.table == "measurement" else event
-    judged = _settled(judge(_settled(rows), whole, to, built.vault))
+    judged = settled(judge(settled(rows), whole, to, built.vault))
     fit = fit_rows(judged)
     if event is STUDY:
         fit = with_links(ctx, mapped, built.vault, fit, built.of_persons)
     if to.of_class("free_text"):  # the lists are long: they join only rows whose text they are for
         fit = fit.join(built.deny, on="person_id", how="left")
     if event.table == "note" and ctx.settings.privacy.notes != "patterns":
-        fit = _rewritten(ctx, fit)
+        fit = _rewritten(ctx, built, fit)
         told = {"note_text": F.col("note_rewritten.text"), "n_replaced": F.col("note_rewritten.n_replaced")}
         safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
     else:
         told = {}
         if event in IMAGING and ctx.settings.privacy.notes != "patterns":
-            fit, told = _described(ctx, fit, to)
+            fit, told = _described(ctx, built, fit, to)
         safe = deidentified(fit, to, key=ctx.key, patterns=built.patterns, safe=told)
         if event.table == "note":
             safe = safe.withColumn("n_replaced", replaced(F.col("note_text")))
     if event is SERIES:
         safe = with_visit_of_study(safe, ctx.lake.read("silver.imaging_study"))
     elif "visit_occurrence_id" in to.columns and event.table != "visit_occurrence" and event is not STUDY:
-        safe = with_known_visit(safe, built.of_persons(ctx.lake.read("silver.visit_occurrence")))
+        safe = with_known_visit(safe, built.visits())
     built.persons_stand.wait()
     ctx.lake.merge(name, safe.select(*to.columns), within=built.persons, audit=built.gate.of(event.table))
     _judged(ctx, built, judged, event.table, (*common_rules(event), *event.rules))
 
 
-def _settled(rows: DataFrame) -> DataFrame:
-    """Rows that are made once, not once for each rule that looks at them; of no rows nothing more is planned."""
-    made = rows.localCheckpoint()
-    return made.sparkSession.createDataFrame([], made.schema) if made.isEmpty() else made
-
-
-def _rewritten(ctx: Context, notes: DataFrame) -> DataFrame:
+def _rewritten(ctx: Context, built: Built, notes: DataFrame) -> DataFrame:
     """Fit notes with `note_rewritten`: their text without identifiers, and how many there were."""
-    own = own_words(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault"))
     made = rewritten(F.col("note_text"), surrogates=ctx.settings.privacy.notes == "surrogates")
-    return notes.join(own, on="person_id", how="left").withColumn("note_rewritten", made).localCheckpoint()
+    return notes.join(built.own(), on="person_id", how="left").withColumn("note_rewritten", made).localCheckpoint()
 
 
-def _described(ctx: Context, fit: DataFrame, to: Promise) -> tuple[DataFrame, dict[str, Column]]:
+def _described(ctx: Context, built: Built, fit: DataFrame, to: Promise) -> tuple[DataFrame, dict[str, Column]]:
     """Rows of images with what the vault knows of their persons, and their texts without names of anybody."""
-    own = own_words(ctx.lake.read("vault.identity"), ctx.lake.read("vault.id_vault"))
     allowed = frozenset(ctx.conf.toml("dicom.toml").get("clean", {}).get("words", "").lower().split())
     texts = [name for name in to.of_class("free_text") if name in fit.columns]
-    rows = fit.join(own, on="person_id", how="left")
+    rows = fit.join(built.own(), on="person_id", how="left")
     return rows, {name: described(F.col(name), allowed) for name in texts}
 
 

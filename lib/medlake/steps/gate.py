@@ -20,6 +20,7 @@ from medlake.grammar.contract import all_promises, promise
 from medlake.grammar.errors import QualityGateError
 from medlake.privacy.shift_dates import OLDEST_AGE
 from medlake.steps.context import Context
+from medlake.steps.settled import Once
 
 Tables = Mapping[str, DataFrame]
 PUBLISHED, CANDIDATE = "published", "candidate"
@@ -95,11 +96,15 @@ def of_person_id(check: Check) -> bool:
 
 
 class Gate:
-    """Write, audit, publish: what a build is about to publish is audited first."""
+    """Write, audit, publish: what a build is about to publish is audited first.
+
+    `persons` is asked for once silver.person stands, and does not change after that.
+    """
 
     def __init__(self, ctx: Context) -> None:
         self.ctx, self.said = ctx, asked(ctx.conf)
         self.checks = [check for check in silver_checks(self.said) if check.blocks]
+        self.persons = Once(lambda: ctx.lake.read("silver.person").select("person_id"))
 
     def of(self, table: str) -> Audit | None:
         """The audit of a silver table's candidate rows; None: no check of it blocks."""
@@ -109,7 +114,7 @@ class Gate:
         of_person = any(of_person_id(check) for check in checks)
         return Audit(
             judge=lambda candidate: self._audit(table, checks, candidate),
-            persons=(lambda: self.ctx.lake.read("silver.person")) if of_person else None,
+            persons=self.persons if of_person else None,
             always=any(check.name not in COUNTED and not of_person_id(check) for check in checks),
         )
 

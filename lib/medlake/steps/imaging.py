@@ -25,6 +25,7 @@ from medlake.grammar.quality import Rule
 from medlake.privacy.pseudonym import keyed_id
 from medlake.privacy.shift_dates import shifted
 from medlake.steps.context import Context
+from medlake.steps.settled import settled
 from medlake.steps.sources import Mapped
 
 MADE_LATER = (
@@ -112,7 +113,7 @@ def with_links(ctx: Context, mapped: Mapped, vault: Vault, studies: DataFrame, w
             "named_visit_id": keyed_id(F.col("event_key"), F.col("visit_name")),
         }
     ).drop("visit_name", "visit_occurrence_id", "procedure_occurrence_id", "visit_link_rule", "procedure_link_rule")
-    return linked(whole, _orders(mapped, vault), visits, procedures, hours=chosen.link_hours).drop("at")
+    return linked(whole, settled(_orders(mapped, vault)), visits, procedures, hours=chosen.link_hours).drop("at")
 
 
 def _orders(mapped: Mapped, vault: Vault) -> DataFrame:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from functools import reduce
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -15,17 +15,19 @@ from medlake.doors.lake import Lake
 from medlake.doors.settings import Conf, laid_over
 from medlake.grammar.errors import ConfigError, InputRefusedError
 from medlake.sources.declared import Source, Table, declared
-from medlake.sources.hl7_views import hl7_views
+from medlake.sources.hl7_views import hl7_views, merged_keys, segments
 from medlake.sources.mapping import map_by_sql
 from medlake.sources.raster import picture_view
 from medlake.sources.views import fhir_views, note_view, table_view
 from medlake.steps.context import Context
+from medlake.steps.settled import Once, settled
 
 TARGETS = {
     "csv": "csv_record", "fhir": "fhir_resource", "hl7": "hl7_message", "notes": "note_document",
     "dicom": "dicom_object", "raster": "raster_image",
 }  # fmt: skip
 HOLDERS = (*TARGETS.values(), "dicom_directory")  # where what came in may stand
+SMALL = 16_000_000  # bytes of a bronze table up to which it is read once, not anew for every view
 
 
 def in_bronze(lake: Lake, *columns: str) -> DataFrame:
@@ -79,6 +81,27 @@ def source_toml(conf: Conf, name: str) -> tuple[dict[str, Any], dict[str, str]]:
 Keep = Callable[[DataFrame], DataFrame]
 
 
+class Bronze(Mapping[str, DataFrame]):
+    """The bronze tables by name; a small one is read where it is first asked for, and kept.
+
+    Some twenty views look into one table, and to find the files of each takes longer than to read a small table.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._rows = {name: lake.read(f"bronze.{name}") for name in HOLDERS}
+        small = [name for name in HOLDERS if lake.size_bytes(f"bronze.{name}") <= SMALL]
+        self._once = {name: Once(partial(self._rows.__getitem__, name)) for name in small}
+
+    def __getitem__(self, name: str) -> DataFrame:
+        return self._once[name]() if name in self._once else self._rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 class Mapped:
     """The mapped rows of every source, per silver table; a source whose SQL fails is refused, others go on.
 
@@ -90,7 +113,7 @@ class Mapped:
     ) -> None:
         self.ctx = ctx
         self.sources = all_sources(ctx.conf)
-        self.bronze = bronze or {name: ctx.lake.read(f"bronze.{name}") for name in HOLDERS}
+        self.bronze = bronze or Bronze(ctx.lake)
         self._keep = keep
         self._views: dict[str, dict[str, DataFrame]] = {}
         self._lock = threading.Lock()  # tables are mapped side by side
@@ -118,7 +141,9 @@ class Mapped:
             shapes = self.ctx.conf.texts("formats", "fhir", suffix=".ddl")
             return fhir_views(self.bronze["fhir_resource"], source, shapes)
         if source.format == "hl7":
-            return hl7_views(self.bronze["hl7_message"], source, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
+            messages = self.bronze["hl7_message"].where(F.col("source") == source.name)
+            told = segments(messages, self.ctx.conf.texts("formats", "hl7", suffix=".ddl"))
+            return hl7_views(told, settled(merged_keys(told)))
         if source.format == "notes":
             return {"note_document": note_view(self.bronze["note_document"], source)}
         views = {"raster_image": self._pictures(source)} if source.format == "raster" else {}

@@ -20,6 +20,7 @@ from medlake.steps.context import Context
 from medlake.steps.gate import Gate
 from medlake.steps.news import News
 from medlake.steps.places import sums_of
+from medlake.steps.settled import Once
 
 UNREADABLE = "What was given does not read as its type, or is missing."
 IMPRECISE = "The date is known to the year or month alone: its first day stands for it."
@@ -31,6 +32,8 @@ class Built:
 
     vault: Vault
     deny: DataFrame  # per person: what names him or her in free text
+    own: Once  # per person: all his or her names and numbers
+    visits: Once  # the ids of silver's visits, once these are what they will be
     patterns: tuple[Pattern, ...]
     news: News | None
     gate: Gate

@@ -13,7 +13,7 @@ from tests.tables import assert_rows
 from medlake.doors.settings import Conf
 from medlake.sources.declared import declared
 from medlake.sources.hl7 import acknowledgements, read_messages
-from medlake.sources.hl7_views import hl7_views
+from medlake.sources.hl7_views import hl7_views, merged_keys, segments
 from medlake.sources.mapping import map_by_sql
 from medlake.sources.reading import FILE
 
@@ -46,9 +46,14 @@ def mapping(spark: SparkSession, tmp_path: Path) -> Mapping:
     """The rows of a silver table's mapping: of messages, each in a file of its own, in the order of their arrival."""
 
     def rows(table: str, *messages: str) -> DataFrame:
-        return map_by_sql("feed", table, SQL[table], hl7_views(read(spark, tmp_path, *messages), SOURCE, SHAPES))
+        return map_by_sql("feed", table, SQL[table], views_of(read(spark, tmp_path, *messages)))
 
     return rows
+
+
+def views_of(messages: DataFrame) -> dict[str, DataFrame]:
+    told = segments(messages, SHAPES)
+    return hl7_views(told, merged_keys(told))
 
 
 def read(spark: SparkSession, folder: Path, *messages: str) -> DataFrame:
@@ -228,7 +233,7 @@ def test_a_message_that_came_twice_changes_nothing(mapping: Mapping) -> None:
 def test_a_file_that_is_read_again_changes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     told = read(spark, tmp_path, adt("A01", "20240101", pv1("V1", "20240101"), pid="PID|1||1||One"), adt("A40", "20240104", "MRG|1", pid="PID|1||2||Two"))
     again = told.unionByName(told.withColumn("batch", F.lit(2)))
-    visits = map_by_sql("feed", "visit_occurrence", SQL["visit_occurrence"], hl7_views(again, SOURCE, SHAPES))
+    visits = map_by_sql("feed", "visit_occurrence", SQL["visit_occurrence"], views_of(again))
     assert_rows(visits, "visit_source_value | person_source_value\nV1 | 2")
 
 

@@ -1,0 +1,32 @@
+"""Rows that are made once, although many queries read them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame
+
+
+def settled(rows: DataFrame) -> DataFrame:
+    """The rows, computed; of no rows nothing more is planned."""
+    made = rows.localCheckpoint()
+    return made.sparkSession.createDataFrame([], made.schema) if made.isEmpty() else made
+
+
+class Once:
+    """Rows that are settled where they are first asked for; threads may ask side by side.
+
+    For what every table of a build is joined to: to find the files of a Delta table takes a job for each query.
+    """
+
+    def __init__(self, make: Callable[[], DataFrame]) -> None:
+        self._make = make
+        self._rows: DataFrame | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> DataFrame:
+        with self._lock:
+            if self._rows is None:
+                self._rows = settled(self._make())
+            return self._rows
