@@ -17,6 +17,7 @@ from medlake.doors.settings import Conf
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tests import jvm  # noqa: E402
 from tests.deliveries import Hospital  # noqa: E402
 from tests.nights import SmallNight  # noqa: E402
 
@@ -24,23 +25,34 @@ os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
     sys.modules["__main__"].__file__ = __file__
 
-# The rest is conf/spark/local.conf. Hundreds of lakes come and go in a process: with a heap that has its size from the
-# beginning, little is collected twice. Nobody proves the bytecode of Spark's 20,000 classes anew, nor throws compiled code away.
+# The rest is conf/spark/local.conf. Hundreds of lakes come and go: with a heap that has its size from the beginning,
+# little is collected twice. Nobody proves the bytecode of Spark's 20,000 classes anew, nor throws compiled code away.
 QUICK = {
-    "spark.master": "local[2]",
+    "spark.master": "local[4]",
     "spark.sql.shuffle.partitions": "1",  # nights on a cluster, which must end with the same rows, have two
-    "spark.driver.memory": "3g",
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms3g -Xmn1500m "
+    "spark.driver.memory": "5g",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms5g -Xmn2500m "
     "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes of pytest-xdist have one JVM, which the process that starts them keeps."""
+    if getattr(config.option, "numprocesses", None):
+        log = config.cache.mkdir("jvm") / "log"
+        config.add_cleanup(jvm.share({**Conf().spark("local"), **QUICK}, log).stop)
 
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The suite's session."""
-    running = session.start("medlake tests", {**Conf().spark("local"), **QUICK})
-    yield running
-    running.stop()
+    choices = {**Conf().spark("local"), **QUICK}
+    if jvm.WHERE in os.environ:
+        yield jvm.join(choices)
+    else:
+        running = session.start("medlake tests", choices)
+        yield running
+        running.stop()
 
 
 @pytest.hookimpl(tryfirst=True)
