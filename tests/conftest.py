@@ -36,21 +36,24 @@ QUICK = {
 }
 
 
+def _choices() -> dict[str, str]:
+    return {**Conf().spark("local"), **QUICK}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Processes of pytest-xdist have one JVM, which the process that starts them keeps."""
     if getattr(config.option, "numprocesses", None):
         log = config.cache.mkdir("jvm") / "log"
-        config.add_cleanup(jvm.share({**Conf().spark("local"), **QUICK}, log).stop)
+        config.add_cleanup(jvm.share(_choices(), log).stop)
 
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The suite's session."""
-    choices = {**Conf().spark("local"), **QUICK}
     if jvm.WHERE in os.environ:
-        yield jvm.join(choices)
+        yield jvm.join(_choices())
     else:
-        running = session.start("medlake tests", choices)
+        running = session.start("medlake tests", _choices())
         yield running
         running.stop()
 

@@ -22,7 +22,7 @@ def test_rows_are_made_once_however_many_ask_at_a_time(spark: SparkSession) -> N
         made.append(1)
         return spark.range(3).withColumn("chance", F.rand())
 
-    once = Once(make)
+    once = Once(lambda: settled(make()))
     with ThreadPoolExecutor(4) as pool:
         asked = list(pool.map(lambda _: once(), range(8)))
     assert made == [1]

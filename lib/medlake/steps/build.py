@@ -47,7 +47,7 @@ from medlake.privacy.shift_dates import OLDEST_AGE, year_of_birth
 from medlake.steps.context import Context
 from medlake.steps.gate import Gate
 from medlake.steps.imaging import IMAGING, SERIES, STUDY, originals, staged, with_links, with_visit_of_study
-from medlake.steps.news import News, news_of, of_mapped
+from medlake.steps.news import News, judged_of, news_of, of_mapped
 from medlake.steps.places import published
 from medlake.steps.settled import Once, settled
 from medlake.steps.sources import Mapped, all_sources, count_all
@@ -125,18 +125,18 @@ def _deny(ctx: Context, news: News | None) -> DataFrame:
 
 
 def _own(ctx: Context, news: News | None) -> DataFrame:
-    return own_words(*_identities(ctx, news))
+    return settled(own_words(*_identities(ctx, news)))
 
 
 def _identities(ctx: Context, news: News | None) -> tuple[DataFrame, DataFrame]:
     """vault.identity, and the keys of those whom this build judges."""
     keys = ctx.lake.read("vault.id_vault")
-    return ctx.lake.read("vault.identity"), news.of_persons(keys) if news else keys
+    return ctx.lake.read("vault.identity"), judged_of(news, keys)
 
 
 def _visits(ctx: Context, news: News | None) -> DataFrame:
-    visits = ctx.lake.read(f"silver.{VISIT}")
-    return (news.of_persons(visits) if news else visits).select("visit_occurrence_id")
+    visits = judged_of(news, ctx.lake.read(f"silver.{VISIT}"))
+    return settled(visits.select("visit_occurrence_id"))
 
 
 def _persons_first(ctx: Context, mapped: Mapped, built: Built) -> None:

@@ -59,6 +59,11 @@ class News:
         return any(table in source.mappings and reads_from(source, table, told) for source, told in came)
 
 
+def judged_of(news: News | None, rows: DataFrame) -> DataFrame:
+    """Those of a table's rows that are of a person of this build: all of them where there is no `news`."""
+    return news.of_persons(rows) if news else rows
+
+
 def reads_from(source: Source, table: str, source_table: str) -> bool:
     """Whether the source's mapping of a silver table reads records of this table or resource type of the source."""
     if source.format not in ("csv", "jdbc", "fhir"):

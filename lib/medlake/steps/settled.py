@@ -15,9 +15,10 @@ def settled(rows: DataFrame) -> DataFrame:
 
 
 class Once:
-    """Rows that are settled where they are first asked for; threads may ask side by side.
+    """Rows that are made where they are first asked for, and kept; threads may ask side by side.
 
-    For what every table of a build is joined to: to find the files of a Delta table takes a job for each query.
+    With `settled` for what every table of a build is joined to: to find the files of a Delta table takes a job for each
+    query.
     """
 
     def __init__(self, make: Callable[[], DataFrame]) -> None:
@@ -28,5 +29,5 @@ class Once:
     def __call__(self) -> DataFrame:
         with self._lock:
             if self._rows is None:
-                self._rows = settled(self._make())
+                self._rows = self._make()
             return self._rows

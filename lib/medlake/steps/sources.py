@@ -88,18 +88,21 @@ class Bronze(Mapping[str, DataFrame]):
     """
 
     def __init__(self, lake: Lake) -> None:
-        self._rows = {name: lake.read(f"bronze.{name}") for name in HOLDERS}
-        small = [name for name in HOLDERS if lake.size_bytes(f"bronze.{name}") <= SMALL]
-        self._once = {name: Once(partial(self._rows.__getitem__, name)) for name in small}
+        read = {name: lake.read(f"bronze.{name}") for name in HOLDERS}
+        self._rows = {name: Once(partial(_kept, lake, f"bronze.{name}", rows)) for name, rows in read.items()}
 
     def __getitem__(self, name: str) -> DataFrame:
-        return self._once[name]() if name in self._once else self._rows[name]
+        return self._rows[name]()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def _kept(lake: Lake, table: str, rows: DataFrame) -> DataFrame:
+    return settled(rows) if lake.size_bytes(table) <= SMALL else rows
 
 
 class Mapped:

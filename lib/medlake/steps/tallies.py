@@ -18,7 +18,7 @@ from medlake.grammar.contract import promise
 from medlake.privacy.scrub_text import Pattern
 from medlake.steps.context import Context
 from medlake.steps.gate import Gate
-from medlake.steps.news import News
+from medlake.steps.news import News, judged_of
 from medlake.steps.places import sums_of
 from medlake.steps.settled import Once
 
@@ -51,7 +51,7 @@ class Built:
 
     def of_persons(self, rows: DataFrame) -> DataFrame:
         """Those of a table's rows that are of a person whom this build judges."""
-        return self.news.of_persons(rows) if self.news else rows
+        return judged_of(self.news, rows)
 
 
 def write_tallies(ctx: Context, built: Built) -> Counts:
