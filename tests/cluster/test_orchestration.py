@@ -12,9 +12,10 @@ from types import ModuleType
 import pytest
 from tests.nights import ROOT, conf_of
 
+from medlake.doors import orchestrator
 from medlake.doors.settings import Conf
 from medlake.grammar.errors import MissingExtraError
-from medlake.steps.runner import nightly
+from medlake.steps.runner import Plan, nightly
 
 FOLDER = ROOT / "conf" / "orchestration"
 PLANS = nightly(Conf())
@@ -58,6 +59,44 @@ def test_a_step_is_the_command_line_or_a_submitted_job(monkeypatch: pytest.Monke
 def test_the_checks_see_a_refused_source_and_a_lost_row(exit_code: int, merged: int, passed: list[bool]) -> None:
     row = {"rows_in": 6, "rows_kept": 3, "rows_quarantined": 2, "rows_merged": merged, "exit_code": exit_code}
     assert [result.passed for result in dagster_definitions().checked(row)] == passed
+
+
+ROW = {"rows_in": 6, "rows_kept": 3, "rows_quarantined": 2, "rows_merged": 1}
+TOLD = "from medlake.doors.orchestrator import tell; tell({'exit_code': %d, **" + repr(ROW) + "}); "
+CODE = {"ledger_adds_up": True, "exit_code": True}
+
+
+@pytest.mark.usefixtures("_no_environment")
+@pytest.mark.parametrize(
+    ("step", "ends"),
+    [
+        (TOLD % 0, CODE),
+        (TOLD % 4 + "raise SystemExit(4)", CODE | {"exit_code": False}),
+        (TOLD % 0 + "raise SystemExit(1)", "ended with exit code 1"),
+        ("raise SystemExit(4)", "ended without a word"),
+    ],
+    ids=["done", "refused", "failed", "silent"],
+)
+def test_what_a_step_tells_is_heard_however_it_ends(monkeypatch: pytest.MonkeyPatch, step: str, ends: object) -> None:
+    module = dagster_definitions()
+    monkeypatch.setattr(module, "command", lambda name: [sys.executable, "-c", step])
+    plan = Plan("link", (), 0)
+    done = module.dg.materialize([module.asset_of(plan)], raise_on_error=False)
+    if isinstance(ends, str):
+        assert not done.success and ends in str(done.failure_data_for_node("link").error)
+    else:
+        assert {event.check_name: event.passed for event in done.get_asset_check_evaluations()} == ends
+        said = done.asset_materializations_for_node("link")[0].metadata
+        assert {name: said[name].value for name in ROW} == ROW
+
+
+def test_nothing_is_told_where_nobody_listens_and_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dagster_pipes", None)
+    monkeypatch.delenv(orchestrator.MESSAGES, raising=False)
+    orchestrator.tell(ROW)
+    monkeypatch.setenv(orchestrator.MESSAGES, "somewhere")
+    with pytest.raises(MissingExtraError, match=r"pip install 'medlake\[dagster\]'"):
+        orchestrator.tell(ROW)
 
 
 def test_without_dagster_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,31 +10,29 @@ Environment:
                                     --properties-file … --jars … --py-files …"; steps then run as jobs/<step>.py with
                                     --profile cluster. Where absent a step is `python -m medlake <step>`.
     MEDLAKE_JOBS                    folder of the scripts, if it is not the jobs/ of this checkout
+
+A step tells its figures through Pipes, in a file on this machine: submit in client mode, with the extra there too.
 """
 
 # Dagster reads the annotation of `context` as it stands, so annotations are no texts here.
-import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from medlake.doors.settings import Conf
-from medlake.grammar.errors import ConfigError, InputRefusedError, MissingExtraError
+from medlake.grammar.errors import InputRefusedError, MissingExtraError
 from medlake.steps.runner import Plan, nightly
 
 try:
     import dagster as dg
-    from dagster._core.errors import DagsterPipesExecutionError  # not exported; the client raises it
 except ModuleNotFoundError as fault:
     raise MissingExtraError("dagster", "Dagster") from fault
 
 ADDS_UP, EXIT_CODE = "ledger_adds_up", "exit_code"
-LEDGER = """SELECT night_id, status, exit_code, seconds, rows_in, rows_kept, rows_quarantined, rows_merged, rows_changed
-FROM ops.run WHERE step = '{step}' AND started_at >= timestamp'{since}' ORDER BY started_at DESC"""
 
 
 def options(*names: str) -> list[str]:
@@ -53,19 +51,27 @@ def command(step: str) -> list[str]:
     return [*shlex.split(submit), str(jobs / f"{step}.py"), "--profile", "cluster", *said]
 
 
-def ledger_row(step: str, since: datetime) -> dict[str, Any] | None:
-    """The row of ops.run that a step wrote since then, or None where it did not finish.
+def run(context: dg.AssetExecutionContext, step: str) -> dict[str, Any]:
+    """Run a step; what it tells of itself through Pipes: figures of its row in the ledger.
 
     Raises:
-        ConfigError: the ledger cannot be read.
+        dagster.Failure: the step did not finish. One that refused a source did, and its exit code says so.
     """
-    query = LEDGER.format(step=step, since=since.strftime("%Y-%m-%d %H:%M:%S.%f"))
-    ask = [sys.executable, "-m", "medlake", "sql", query, "--format", "json", "--limit", "1"]
-    done = subprocess.run([*ask, *options("conf", "lake")], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ConfigError(f"The ledger cannot be read: {done.stderr.strip()[-500:]}")
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return rows[0] if rows else None
+    reader = dg.PipesTempFileMessageReader()
+    with dg.open_pipes_session(context, dg.PipesTempFileContextInjector(), reader, extras={"step": step}) as session:
+        env = os.environ | session.get_bootstrap_env_vars()
+        with subprocess.Popen(command(step), env=env) as process:
+            try:
+                code = process.wait()
+            except BaseException:  # Dagster is told to end; the step is told too, and waited for
+                process.send_signal(signal.SIGINT)
+                raise
+    told = session.get_custom_messages()
+    if code not in (0, InputRefusedError.exit_code):
+        raise dg.Failure(f"medlake {step} ended with exit code {code}")
+    if not told:
+        raise dg.Failure(f"medlake {step} ended without a word of its row in the ledger")
+    return dict(told[-1])
 
 
 def checked(row: dict[str, Any]) -> list[dg.AssetCheckResult]:
@@ -92,18 +98,8 @@ def asset_of(plan: Plan) -> dg.AssetsDefinition:
         check_specs=[dg.AssetCheckSpec(name, asset=plan.step) for name in (ADDS_UP, EXIT_CODE)],
         description=f"medlake {plan.step}",
     )
-    def step(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
-        since = datetime.now(UTC)
-        failed: DagsterPipesExecutionError | None = None
-        try:
-            pipes.run(context=context, command=command(plan.step), extras={"step": plan.step})
-        except DagsterPipesExecutionError as fault:
-            failed = fault
-        row = ledger_row(plan.step, since)
-        if failed and (row is None or row["exit_code"] != InputRefusedError.exit_code):
-            raise failed  # the step did not finish; one that refused a source did, and says so in the ledger
-        if row is None:
-            raise dg.Failure(f"{plan.step} ended without a row in the ledger")
+    def step(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        row = run(context, plan.step)
         return dg.MaterializeResult(metadata=row, check_results=checked(row))
 
     return step
@@ -118,7 +114,6 @@ def definitions() -> dg.Definitions:
         assets=assets,
         jobs=[job],
         schedules=[dg.ScheduleDefinition(job=job, cron_schedule="0 2 * * *")],
-        resources={"pipes": dg.PipesSubprocessClient()},
         executor=dg.in_process_executor,
     )
 

@@ -24,6 +24,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from medlake import __version__
+from medlake.doors import orchestrator
 from medlake.doors.lake import Lake
 from medlake.grammar.contract import promise, shipped
 from medlake.grammar.errors import BusyError, MedlakeError
@@ -31,8 +32,10 @@ from medlake.grammar.errors import BusyError, MedlakeError
 HEARTBEAT_SECONDS = 5
 LEASE_SECONDS = 30  # a lease without heartbeat for so long is dead (on this host: once its process is gone)
 KNOWN_RUNS = 500  # rows of ops.run looked back on: a month of nights
-
-
+HEARD = (  # what an orchestrator hears of a step
+    "night_id", "step", "status", "exit_code", "seconds", "rows_in", "rows_kept", "rows_quarantined", "rows_merged",
+    "rows_changed",
+)  # fmt: skip
 TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")  # how tables name the four numbers of Counts
 
 
@@ -245,10 +248,11 @@ class Ledger:
 
     def wrote(
         self, night: Night, step: str, started: datetime, counts: Counts, status: str, exit_code: int = 0
-    ) -> int:
+    ) -> dict[str, Any]:
         """Write a finished step down; its table versions are the lake's activity since the last step.
 
-        Returns the rows it changed in silver and gold.
+        An orchestrator that listens hears of it. Returns the row of ops.run; its `rows_changed` are those of silver
+        and gold.
         """
         activity = self.lake.take_activity()
         read = {**activity.read, **{t: v for t, v in activity.written.items() if t in activity.read}}
@@ -268,7 +272,8 @@ class Ledger:
         )  # fmt: skip
         if self._known is not None:
             self._known.append(row)
-        return changed
+        orchestrator.tell({name: row[name] for name in HEARD})
+        return row
 
     def attempted(
         self, night_id: int, step: str, attempt: int, status: str, started: datetime,

@@ -244,12 +244,12 @@ class Runner:
         # a part of a step stands for itself: the next night must not take it for the whole
         is_part = ctx.only is not None and plan.step in {p.step for p in self.plans}
         said = f"{plan.step} (part)" if is_part else plan.step
-        changed = ledger.wrote(ctx.night, said, started, counts, status, code)
+        row = ledger.wrote(ctx.night, said, started, counts, status, code)
         ledger.attempted(ctx.night.number, plan.step, attempt, "done", started, ended=now(), exit_code=code)
         took = (now() - started).total_seconds()
         went = f"{counts.kept:,} kept, {counts.quarantined:,} set aside, {counts.merged:,} merged"
         rows = f": {counts.rows_in:,} rows in, {went}"
-        ctx.say(f"{plan.step}{rows if counts.rows_in else ''} ({changed:,} rows changed, {took:.1f} s)")
+        ctx.say(f"{plan.step}{rows if counts.rows_in else ''} ({row['rows_changed']:,} rows changed, {took:.1f} s)")
         for fault in ctx.faults:
             ctx.say(f"{plan.step}: refused: {fault}")
         return code
