@@ -71,9 +71,10 @@ def chunked(patterns: DataFrame) -> DataFrame:
     )
 
 
-def hits(files: DataFrame, patterns: DataFrame) -> DataFrame:
+def hits(files: DataFrame, patterns: DataFrame, *, pieces: int = 1) -> DataFrame:
     """One row per (file, identifier class, pattern) found. `files`: file, uri; `patterns`: see `identifiers`.
 
+    `pieces`: into how many parts, each a task, the files are dealt out; to each part every pattern is sent once.
     The result itself holds identifiers: it stays in memory or in the restricted zone.
     """
 
@@ -83,12 +84,15 @@ def hits(files: DataFrame, patterns: DataFrame) -> DataFrame:
             for row in batch.to_pylist():
                 if row["chunk"] != chunk:
                     machine, chunk = _machine(row["patterns"]), row["chunk"]
-                found = sorted(_found(row["uri"], machine))
-                columns = [[row["file"]] * len(found), [k for k, _ in found], [p for _, p in found]]
-                yield pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in columns], names=HIT.names)
+                for file in row["files"]:
+                    found = sorted(_found(file["uri"], machine))
+                    columns = [[file["file"]] * len(found), [k for k, _ in found], [p for _, p in found]]
+                    yield pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in columns], names=HIT.names)
 
-    pairs = files.crossJoin(chunked(patterns)).repartition("file").sortWithinPartitions("chunk")
-    return pairs.select("file", "uri", "chunk", "patterns").mapInArrow(run, HIT)
+    piece = F.pmod(F.xxhash64("file"), F.lit(pieces)).alias("piece")
+    dealt = files.groupBy(piece).agg(F.collect_list(F.struct("file", "uri")).alias("files"))
+    parts = dealt.crossJoin(chunked(patterns)).repartition(pieces, "piece").sortWithinPartitions("chunk")
+    return parts.select("files", "chunk", "patterns").mapInArrow(run, HIT)
 
 
 def _machine(patterns: list[dict[str, str]]) -> Any:
@@ -141,7 +145,8 @@ def _texts(uri: str) -> Iterator[str]:
         while block := stream.read(CHUNK):
             data = tail + block
             yield data.decode("latin-1")
-            yield data.decode("utf-8", errors="ignore")
+            if not data.isascii():
+                yield data.decode("utf-8", errors="ignore")
             if b"\x00" in data:
                 yield data.replace(b"\x00", b"").decode("latin-1")  # UTF-16 of western text
             tail = data[-512:]

@@ -20,6 +20,7 @@ from medlake.doors.settings import Conf, load, read_key
 from medlake.grammar.contract import LAYERS, all_promises, promise
 from medlake.grammar.errors import UsageError
 from medlake.steps.runner import Options
+from medlake.steps.sources import counts_of
 
 RUNS = """SELECT night_id, step, status, date_format(started_at, 'yyyy-MM-dd HH:mm:ss') AS started_at, seconds,
        rows_in, rows_kept, rows_quarantined, rows_merged, rows_changed, exit_code
@@ -119,10 +120,11 @@ def list_tables(options: Options) -> None:
     """Every table with its rows and version."""
     lake = lake_of(options, "tables")
     table = Table("table", "rows", "version", "one row is")
-    for name, said in all_promises().items():
-        version = lake.version(name)
-        rows = "" if version is None else f"{lake.read(name).count():,}"
-        table.add_row(name, rows, "" if version is None else str(version), said.about)
+    versions = {name: lake.version(name) for name in all_promises()}
+    rows = counts_of({name: lake.read(name) for name, version in versions.items() if version is not None})
+    for name, version in versions.items():
+        known = ("", "") if version is None else (f"{rows[name]:,}", str(version))
+        table.add_row(name, *known, promise(name).about)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -20,7 +20,7 @@ from medlake.sources.reading import walk
 from medlake.steps.chain import chain_faults
 from medlake.steps.codes import FROM_CONF
 from medlake.steps.context import Context
-from medlake.steps.sources import in_bronze
+from medlake.steps.sources import counts_of, in_bronze
 
 OPEN = ("open", "report", "mlflow", "log")
 
@@ -31,7 +31,7 @@ def run(ctx: Context) -> Counts:
     Raises:
         QualityGateError: counts do not add up, an identifier was found, or a planted one was not.
     """
-    faults = _counts(ctx) + _leaks(ctx) + chain_faults(ctx.lake)
+    faults = count_faults(ctx) + _leaks(ctx) + chain_faults(ctx.lake)
     head = ctx.lake.access.head() if ctx.lake.access is not None else None
     if head is not None:  # on the console and in the log, where whoever puts files back does not reach all copies
         ctx.say(f"audit: the access log has {head['n']:,} lines, the last is {str(head['hash'])[:16]}")
@@ -40,15 +40,12 @@ def run(ctx: Context) -> Counts:
     return Counts()
 
 
-def _counts(ctx: Context) -> list[str]:
+def count_faults(ctx: Context) -> list[str]:
     """Where rows in ≠ kept + quarantined + merged, or a table does not hold what its build kept."""
     unequal = "rows_in <> rows_kept + rows_quarantined + rows_merged"
-    faults = []
-    for name in ("ops.batch_manifest", "ops.table_build", "ops.run"):
-        wrong = ctx.lake.read(name).where(unequal)
-        n = wrong.count()
-        if n:
-            faults.append(f"{name}: {n} row(s) do not add up")
+    tallied = ("ops.batch_manifest", "ops.table_build", "ops.run")
+    wrong = counts_of({name: ctx.lake.read(name).where(unequal) for name in tallied})
+    faults = [f"{name}: {n} row(s) do not add up" for name, n in wrong.items() if n]
     faults += _unaccounted(ctx)
     built = ctx.lake.read("ops.table_build").where(
         (F.col("night_id") == ctx.night.number) & (F.col("table") != "person")
@@ -57,10 +54,11 @@ def _counts(ctx: Context) -> list[str]:
         r["table"]: int(r["kept"])
         for r in built.groupBy("table").agg(F.sum("rows_kept").alias("kept")).collect()
     }
-    for table, rows in kept.items():
-        have = ctx.lake.read(f"silver.{table}").count()
-        if have != rows:
-            faults.append(f"silver.{table} holds {have:,} rows, its build kept {rows:,}")
+    have = counts_of({table: ctx.lake.read(f"silver.{table}") for table in kept})
+    faults += [
+        f"silver.{table} holds {have[table]:,} rows, its build kept {rows:,}"
+        for table, rows in kept.items() if have[table] != rows
+    ]  # fmt: skip
     return faults
 
 
@@ -89,7 +87,8 @@ def _leaks(ctx: Context) -> list[str]:
         # Among seventy thousand codes of ICD some are written like the keys of some source.
         of_conf = "|".join(name.replace(".", "/") for name in FROM_CONF)
         files = files.where(~F.col("file").rlike(f"^open/({of_conf})/"))
-        found = hits(files, patterns).persist(StorageLevel.MEMORY_AND_DISK)
+        pieces = ctx.spark.sparkContext.defaultParallelism * 4
+        found = hits(files, patterns, pieces=pieces).persist(StorageLevel.MEMORY_AND_DISK)
         faults = _verdict(ctx, patterns, found, files, planted, scratch.name)
         found.unpersist()
     finally:

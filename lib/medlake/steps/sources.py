@@ -228,3 +228,11 @@ def count_all(frame: DataFrame) -> int:
     """The number of rows."""
     row = frame.agg(F.count(F.lit(1)).alias("n")).first()
     return int(row["n"]) if row else 0
+
+
+def counts_of(tables: Mapping[str, DataFrame]) -> dict[str, int]:
+    """Name → the number of rows, of all of them in one query."""
+    if not tables:
+        return {}
+    counts = [t.agg(F.count(F.lit(1)).alias("n")).select(F.lit(name).alias("name"), "n") for name, t in tables.items()]
+    return {row["name"]: int(row["n"]) for row in reduce(DataFrame.unionByName, counts).collect()}

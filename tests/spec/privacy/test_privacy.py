@@ -98,11 +98,13 @@ def test_the_search_finds_an_identifier_in_any_kind_of_file(spark: SparkSession,
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(b'{"v": "zoe4711"}'))
     (tmp_path / "c.bin").write_bytes(b"\xff\x00" + "Zoe4711".encode("utf-16-le"))
     (tmp_path / "d.txt").write_bytes(b"a" * (4 * 1024 * 1024 - 3) + b"Zoe4711")
+    (tmp_path / "e.txt").write_text("von Zoé4711", encoding="utf-8")
     (tmp_path / "clean.txt").write_text("nobody")
-    names = ["a.parquet", "list.parquet", "b.json.gz", "c.bin", "d.txt", "clean.txt"]
+    names = ["a.parquet", "list.parquet", "b.json.gz", "c.bin", "d.txt", "e.txt", "clean.txt"]
     files = spark.createDataFrame([(n, str(tmp_path / n)) for n in names], "file string, uri string")
-    patterns = spark.createDataFrame([("name", "Zoe4711"), ("name", "Nemo9")], "identifier_class string, pattern string")
-    assert {r["file"] for r in hits(files, patterns).collect()} == set(names) - {"clean.txt"}
+    patterns = spark.createDataFrame([("name", "Zoe4711"), ("name", "Zoé4711"), ("name", "Nemo9")], "identifier_class string, pattern string")
+    told = [(r["file"], r["pattern"]) for r in hits(files, patterns, pieces=3).collect()]
+    assert sorted(told) == sorted((n, "Zoé4711" if n == "e.txt" else "Zoe4711") for n in names if n != "clean.txt")
 
 
 @pytest.mark.parametrize(
