@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests import jvm  # noqa: E402
 from tests.deliveries import Hospital  # noqa: E402
-from tests.nights import SmallNight  # noqa: E402
+from tests.nights import ONE_PARTITION, SmallNight  # noqa: E402
 
 os.environ["TZ"] = "UTC"
 if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist: PySpark takes it for a doctest and exits
@@ -27,17 +27,16 @@ if not hasattr(sys.modules["__main__"], "__file__"):  # a worker of pytest-xdist
 
 # The rest is conf/spark/local.conf. Hundreds of lakes come and go: with a heap that has its size from the beginning,
 # little is collected twice. Nobody proves the bytecode of Spark's 20,000 classes anew, nor throws compiled code away.
-QUICK = {
-    "spark.master": "local[4]",
-    "spark.sql.shuffle.partitions": "1",  # nights on a cluster, which must end with the same rows, have two
-    "spark.driver.memory": "5g",
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms5g -Xmn2500m "
-    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m",
-}
+QUICK = {"spark.master": "local[4]", "spark.driver.memory": "5g", **ONE_PARTITION}
+JAVA = (
+    "-XX:MetaspaceSize=512m -Xms5g -Xmn2500m -XX:ReservedCodeCacheSize=512m -XX:-UseCodeCacheFlushing "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
 
 
 def _choices() -> dict[str, str]:
-    return {**Conf().spark("local"), **QUICK}
+    java, shipped = "spark.driver.extraJavaOptions", Conf().spark("local")
+    return {**shipped, **QUICK, java: f"{shipped[java]} {JAVA}"}  # the last word counts
 
 
 def pytest_configure(config: pytest.Config) -> None:

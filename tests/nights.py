@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from medlake.doors.lake import Lake
 from medlake.doors.ledger import Lease
+from medlake.doors.settings import Conf
 from medlake.grammar.contract import all_promises
 from medlake.steps.runner import Options, Runner
 
@@ -25,10 +26,16 @@ SAMPLES = ROOT / "samples"
 AS_OF = "2026-07-15"  # all nights of the suite count as of one day
 
 
+# Most tasks of a night in the suite take a few rows; nights on a cluster, which must end with the same, have more of them.
+ONE_PARTITION = {"spark.sql.shuffle.partitions": "1", "spark.databricks.delta.snapshotPartitions": "1"}
+
+
 def conf_of(folder: Path, text: str = "") -> Path:
-    """A user's conf folder that fixes the day (and whatever `text` adds to base.toml)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A user's conf folder that fixes the day (and whatever `text` adds to base.toml), with Spark set for few rows."""
+    (folder / "spark").mkdir(parents=True, exist_ok=True)
     (folder / "base.toml").write_text(f"as_of = {AS_OF}\n{text}")
+    choices = Conf().spark("local") | ONE_PARTITION
+    (folder / "spark" / "local.conf").write_text("".join(f"{name} {value}\n" for name, value in choices.items()))
     return folder
 
 
