@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 from scipy.spatial import cKDTree
 
 from medlake.ml.blocks import Floats, as_array, from_bytes, matrix_of
@@ -28,7 +28,7 @@ def labelled(
     dataset: DataFrame, core: DataFrame, cells: Cells, rule: Rule, *, features: str, cluster: str, is_core: str
 ) -> DataFrame:
     """dataset with its columns `cluster` int and `is_core` boolean added. core: cell, cluster, points."""
-    place = arrow_udf(placed(cells, rule), "bigint", ArrowUDFType.SCALAR)
+    place = arrow_udf(placed(cells, rule), "bigint")  # type: ignore[call-overload]
     rows = dataset.withColumn(PLACE, as_array(dataset, features)).withColumn(CELL, place(PLACE))
     core = core.select(F.col("cell").alias(CELL), F.col("cluster").alias(CLUSTER), F.col("points").alias(POINTS))
     # Cells without rows need no core points.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from medlake.ml.blocks import Floats, Ints, as_array, matrix_of, pieces
 
@@ -44,5 +44,5 @@ def with_nearest(
             answer[sound] = labels[nearest_centre(points, centres)[0]]
         return pa.array(answer, mask=~sound)
 
-    asked: Column = arrow_udf(predict, "int", ArrowUDFType.SCALAR)(as_array(dataset, features))
+    asked: Column = arrow_udf(predict, "int")(as_array(dataset, features))  # type: ignore[call-overload]
     return dataset.withColumn(prediction, asked)

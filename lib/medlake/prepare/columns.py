@@ -19,7 +19,7 @@ from pyspark.ml.param.shared import HasInputCols, HasOutputCols
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 
 from medlake.ml.blocks import Flags, Floats
 from medlake.ml.persistence import KeepsTables
@@ -144,7 +144,7 @@ def row_wise(work: Callable[[Floats], Floats], columns: Sequence[str]) -> Column
     def apply(column: pa.Array) -> pa.Array:
         return as_lists(work(matrix(column, width)))
 
-    answer: Column = arrow_udf(apply, "array<double>", ArrowUDFType.SCALAR)(vector(columns))
+    answer: Column = arrow_udf(apply, "array<double>")(vector(columns))  # type: ignore[call-overload]
     return answer
 
 

@@ -18,7 +18,7 @@ from pyspark.ml.param.shared import HasSeed
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+from pyspark.sql.pandas.functions import arrow_udf
 from sklearn.ensemble import IsolationForest as Forest
 
 from medlake.ml.blocks import Floats, Ints
@@ -157,7 +157,7 @@ class IsolationForestModel(KeepsFacts, _Params):
                 answer[sound] = scores(points[sound], trees, n)
             return pc.if_else(pa.array(sound), pa.array(answer), pa.scalar(None, pa.float64()))
 
-        answer: Column = arrow_udf(ask, "double", ArrowUDFType.SCALAR)(vector(columns))
+        answer: Column = arrow_udf(ask, "double")(vector(columns))  # type: ignore[call-overload]
         return answer
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
