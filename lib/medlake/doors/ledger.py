@@ -32,11 +32,9 @@ from medlake.grammar.errors import BusyError, MedlakeError
 HEARTBEAT_SECONDS = 5
 LEASE_SECONDS = 30  # a lease without heartbeat for so long is dead (on this host: once its process is gone)
 KNOWN_RUNS = 500  # rows of ops.run looked back on: a month of nights
-HEARD = (  # what an orchestrator hears of a step
-    "night_id", "step", "status", "exit_code", "seconds", "rows_in", "rows_kept", "rows_quarantined", "rows_merged",
-    "rows_changed",
-)  # fmt: skip
 TALLY = ("rows_in", "rows_kept", "rows_quarantined", "rows_merged")  # how tables name the four numbers of Counts
+# What an orchestrator hears of a step.
+HEARD = ("night_id", "step", "status", "exit_code", "seconds", *TALLY, "rows_changed")
 
 
 @dataclass(frozen=True)

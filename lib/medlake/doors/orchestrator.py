@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from medlake.grammar.errors import MissingExtraError
@@ -20,10 +21,16 @@ def tell(said: Mapping[str, Any]) -> None:
     """
     if MESSAGES not in os.environ:
         return
+    _pipes().report_custom_message(dict(said))
+
+
+@cache
+def _pipes() -> Any:
+    """The way to the orchestrator: one for this process, open until it ends."""
     try:
         import dagster_pipes
     except ModuleNotFoundError as fault:
         raise MissingExtraError("dagster", "dagster-pipes") from fault
-    pipes = dagster_pipes.open_dagster_pipes()  # the one of this process
+    pipes = dagster_pipes.open_dagster_pipes()
     atexit.register(pipes.close)
-    pipes.report_custom_message(dict(said))
+    return pipes

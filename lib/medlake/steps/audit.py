@@ -122,7 +122,7 @@ def _files(ctx: Context, roots: list[str]) -> DataFrame:
                 yield pa.RecordBatch.from_arrays(columns, names=["file", "uri"])
 
     frame = ctx.spark.createDataFrame(folders, "folder string").repartition(len(folders))
-    return frame.mapInArrow(run, "file string, uri string").repartition("file")
+    return frame.mapInArrow(run, "file string, uri string")
 
 
 def _verdict(
