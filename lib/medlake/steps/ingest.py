@@ -6,6 +6,7 @@ files. Every append carries its batch, so a second append of one batch changes n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from pyspark import StorageLevel
@@ -29,6 +30,7 @@ from medlake.steps import databases
 from medlake.steps.catalogue import catalogued
 from medlake.steps.context import Context
 from medlake.steps.forgotten import entries_left, files_left, records_left, tombstones
+from medlake.steps.settled import settled
 from medlake.steps.sources import TARGETS, all_sources, next_batch
 
 
@@ -127,10 +129,13 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
     """Read one batch to its end, each content once, and mark it as read."""
     files = ctx.lake.read("bronze.landing_file")
     batch = files.where((F.col("batch") == number) & (F.col("source_table") != UNCLAIMED))
-    new = unread(batch, files.where(F.col("batch") < number))
-    present = new.select("source", "source_table").distinct().limit(10_000).collect()
-    formats = sorted({sources[name].form_of(table) for name, table in present if name in sources})
-    work = [_reading(ctx, sources, new, form, number) for form in formats]
+    new = settled(unread(batch, files.where(F.col("batch") < number)))  # each format asks for its files in many queries
+    present = new.groupBy("source", "source_table").count().limit(10_000).collect()
+    formats: Counter[str] = Counter()
+    for name, table, n in present:
+        if name in sources:
+            formats[sources[name].form_of(table)] += n
+    work = [_reading(ctx, sources, new, form, formats[form], number) for form in sorted(formats)]
     counts = sum(ctx.side_by_side(work, threads=max(1, len(work))), Counts())
     row = new.agg(
         F.lit(number).alias("batch"), F.lit(ctx.night.number).alias("night_id"), F.count("*").alias("n_files")
@@ -140,11 +145,12 @@ def taken_in(ctx: Context, sources: dict[str, Source], number: int) -> Counts:
 
 
 def _reading(
-    ctx: Context, sources: dict[str, Source], batch: DataFrame, form: str, number: int
+    ctx: Context, sources: dict[str, Source], batch: DataFrame, form: str, n_files: int, number: int
 ) -> Callable[[], Counts]:
     mine = {n: s for n, s in sources.items() if reads(s, form)}
     files = of_form(batch, mine, form)
-    files = files.repartition(ctx.spark.sparkContext.defaultParallelism * 4, "file_sha256")
+    pieces = min(n_files, ctx.spark.sparkContext.defaultParallelism * 4)
+    files = files.repartition(pieces, "file_sha256")
     target = f"bronze.{TARGETS[form]}"
     return lambda: _kept_or_refused(ctx, target, reading(ctx, mine, files, form), files, number)
 
