@@ -17,7 +17,6 @@ from typing import Any
 
 from medlake.grammar.errors import DamagedLakeError
 
-SHORT = 100_000  # bytes of a commit that may name no file of rows
 KEPT = 20  # newest commits of a table that the book remembers
 _APPENDING = threading.Lock()
 
@@ -131,15 +130,6 @@ class CommitBook:
         scratch = self.path.with_suffix(".new")
         scratch.write_text("\n".join([*lines, ""]), encoding="utf-8")
         scratch.replace(self.path)
-
-
-def never_had_rows(table: str, version: int | None) -> bool:
-    """Whether none of a table's commits up to `version` (None: no table), where they are few, names a file of rows."""
-    return version is None or (version < KEPT and all(_adds_nothing(_file(Path(table), v)) for v in range(version + 1)))
-
-
-def _adds_nothing(commit: Path) -> bool:
-    return commit.is_file() and commit.stat().st_size <= SHORT and b'{"add":' not in commit.read_bytes()
 
 
 def _file(table: Path, version: int) -> Path:

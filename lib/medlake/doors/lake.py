@@ -16,9 +16,11 @@ from pyspark.sql import Column, DataFrame, DataFrameWriter, SparkSession
 from pyspark.sql import functions as F
 
 from medlake.doors.access import AccessLog
-from medlake.doors.commits import CommitBook, never_had_rows
+from medlake.doors.commits import CommitBook
+from medlake.doors.holding import Holding, holding
+from medlake.doors.merging import counted, difference
 from medlake.grammar.contract import Promise, conform, promise
-from medlake.grammar.errors import ContractError
+from medlake.grammar.errors import ContractError, DamagedLakeError
 
 RESTRICTED = ("bronze", "quarantine", "vault")
 # Readers without Spark (delta-rs, DuckDB, polars) cannot read deletion vectors.
@@ -35,8 +37,8 @@ class Audit:
     """What looks at rows before they are published.
 
     `judge` is given the candidate and raises where it may not be published. It is asked only where a key stands twice,
-    a promised value is null, or a row names nobody of `persons` (person_id; None: not looked at), for these are counted
-    on the way; `always`: in any case.
+    a promised value is null, or a row names nobody of `persons` (person_id, each once; None: not looked at), for these
+    are counted on the way; `always`: in any case.
     """
 
     judge: Callable[[DataFrame], None]
@@ -93,7 +95,14 @@ class Lake:
 
     def size_bytes(self, *names: str) -> int:
         """How large the files of the tables' newest versions are."""
-        return sum(int(snapshot.sizeInBytes()) for snapshot in map(self._snapshot, names) if snapshot is not None)
+        return sum(map(self._size_bytes, names))
+
+    def _size_bytes(self, name: str) -> int:
+        snapshot = self._snapshot(name)
+        if snapshot is None:
+            return 0
+        held = self._holding(name, int(snapshot.version()))
+        return int(snapshot.sizeInBytes()) if held is None else held.size_bytes
 
     def _snapshot(self, name: str) -> Any:
         if not DeltaTable.isDeltaTable(self.spark, self.path(name)):
@@ -112,10 +121,32 @@ class Lake:
         return self._rows(name, version)
 
     def _rows(self, name: str, version: int | None) -> DataFrame:
-        """The table's rows. Where it never had any the plan says so, and what needs some is left out."""
-        if never_had_rows(self.path(name), version):
-            return self.spark.createDataFrame([], promise(name).schema)
-        return conform(self.spark.read.format("delta").load(self.path(name)), promise(name))
+        """The table's rows at a version. Where it has none the plan says so, and what needs some is left out.
+
+        Raises:
+            DamagedLakeError: files of rows are gone.
+        """
+        to, held = promise(name), self._holding(name, version)
+        if version is None or (held is not None and not held.files):
+            return self.spark.createDataFrame([], to.schema)
+        if held is None:
+            reader = self.spark.read.format("delta").option("versionAsOf", version)
+            return conform(reader.load(self.path(name)), to)
+        gone = [file.name for file in held.files if not file.is_file()]
+        if gone:
+            raise DamagedLakeError(
+                f"{name}: {len(gone)} file(s) of rows of version {version} are gone, {gone[0]} first. Put them back "
+                "from a backup; a silver or gold table may instead be removed together with its lines in commits.jsonl."
+            )
+        return conform(self.spark.read.schema(held.schema).parquet(*map(str, held.files)), to)
+
+    def _holding(self, name: str, version: int | None) -> Holding | None:
+        return None if version is None else holding(Path(self.path(name)), version)
+
+    def _is_empty(self, name: str, version: int | None) -> bool:
+        """Whether the table is known to have no rows (None: no table)."""
+        held = self._holding(name, version)
+        return version is None or (held is not None and not held.files)
 
     def changes(self, name: str, since: int | None) -> DataFrame:
         """The rows that came, went or were altered after version `since` (None: all), as they were and as they are."""
@@ -162,7 +193,7 @@ class Lake:
         to, version = promise(name), self.version(name)
         # A local checkpoint, not a cache: it cuts the plan, and a cache is planned again at every use.
         fresh = conform(rows, to).localCheckpoint()
-        n_rows, faults = _counted(fresh, to, audit.persons() if audit and audit.persons else None)
+        n_rows, faults = counted(fresh, to, audit.persons() if audit and audit.persons else None)
         if audit is not None:
             others = self._of_same_key(name, version, F.broadcast(fresh) if n_rows <= FEW else fresh, within)
             if faults or audit.always or (others is not None and others.limit(1).count()):
@@ -171,14 +202,14 @@ class Lake:
             raise ContractError(name, faults)
         if version is None:
             return self._create(name, fresh, Changes(inserted=n_rows, rows=n_rows))
-        if not n_rows and (keep or never_had_rows(self.path(name), version)):
+        if not n_rows and (keep or self._is_empty(name, version)):
             self._leaves(name)
             return Changes()
         return replace(self._merge(name, version, fresh, F.lit(False) if keep else scope, within), rows=n_rows)
 
     def _of_same_key(self, name: str, version: int | None, fresh: DataFrame, within: Within | None) -> DataFrame | None:
         """Rows that a merge would overwrite although `fresh` does not stand for them; None: there can be none."""
-        if within is None or never_had_rows(self.path(name), version):
+        if within is None or self._is_empty(name, version):
             return None
         to = promise(name)
         same = self._rows(name, version).join(fresh.select(*to.key), on=list(to.key), how="left_semi")
@@ -218,7 +249,7 @@ class Lake:
 
     def _merge(self, name: str, version: int, fresh: DataFrame, scope: Column | None, within: Within | None) -> Changes:
         table, to = self._rows(name, version), promise(name)
-        diff = _difference(within(table) if within else table, fresh, to, scope).localCheckpoint()
+        diff = difference(within(table) if within else table, fresh, to, scope).localCheckpoint()
         counts = {str(r["change"]): int(r["count"]) for r in diff.groupBy("change").count().collect()}
         changes = Changes(counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0))
         if changes.total == changes.inserted > 0:  # nothing to rewrite: an append is a fraction of a MERGE
@@ -271,47 +302,3 @@ def _searched(to: Promise) -> list[str]:
     """The columns by which files are skipped: statistics of every column would cost a fifth of a write."""
     by = (*to.key, "person_id", "source", "batch")
     return [c.name for c in to.columns.values() if c.name in by and c.type in SKIPPED_BY]
-
-
-def _counted(rows: DataFrame, to: Promise, persons: DataFrame | None) -> tuple[int, list[str]]:
-    """(the number of rows, what is wrong with them): keys that stand twice, nulls, persons who are not there."""
-    required = [c.name for c in to.columns.values() if not c.nullable]
-    nulls = [F.count_if(F.col(c).isNull()).alias(f"null_{c}") for c in required]
-    beside, stranger = rows, F.lit(False)
-    if persons is not None:
-        known = persons.select(F.col("person_id").alias("_known")).distinct()
-        beside = rows.join(known, rows["person_id"] == known["_known"], how="left")
-        stranger = F.col("person_id").isNotNull() & F.col("_known").isNull()
-    seen = beside.agg(
-        F.count(F.lit(1)).alias("n"), F.count_distinct(F.struct(*to.key)).alias("n_keys"),
-        F.count_if(stranger).alias("n_strangers"), *nulls,
-    ).first()  # fmt: skip
-    assert seen is not None
-    faults = [f"column {c} is null in {seen[f'null_{c}']} row(s)" for c in required if seen[f"null_{c}"]]
-    if seen["n"] != seen["n_keys"]:
-        faults.append(f"key ({', '.join(to.key)}) stands twice in {seen['n'] - seen['n_keys']} row(s)")
-    if seen["n_strangers"]:
-        faults.append(f"person_id names nobody in {seen['n_strangers']} row(s)")
-    return int(seen["n"]), faults
-
-
-def _difference(table: DataFrame, fresh: DataFrame, to: Promise, scope: Column | None) -> DataFrame:
-    """The rows to change: the promise's columns and `change` in insert, update, delete."""
-    old = table.select(
-        *to.key,
-        F.struct(*to.columns).alias("old"),
-        (F.lit(True) if scope is None else scope).alias("in_scope"),
-    )
-    new = fresh.select(*to.key, F.struct(*to.columns).alias("new"))
-    change = (
-        F.when(F.col("old").isNull(), "insert")
-        .when(F.col("new").isNull() & F.col("in_scope"), "delete")
-        .when(F.col("new").isNotNull() & ~F.col("old").eqNullSafe(F.col("new")), "update")
-    )
-    return (
-        old.join(new, on=list(to.key), how="full_outer")
-        .withColumn("change", change)
-        .where(F.col("change").isNotNull())
-        .select(F.coalesce("new", "old").alias("row"), "change")
-        .select("row.*", "change")
-    )

@@ -31,6 +31,8 @@ ALWAYS = (
         # Where in the code each column was made would cost a stack trace, in Java and in Python, for every call.
         "spark.sql.dataFrameQueryContext.enabled": "false",
         "spark.python.sql.dataFrameDebugging.enabled": "false",
+        # Before each commit Delta would look up all files of the table, to write them down where its own checks look.
+        "spark.databricks.delta.allFilesInCrc.enabled": "false",
     }
     | {f"spark.executorEnv.{name}": value for name, value in ONE_THREAD.items()}
 )

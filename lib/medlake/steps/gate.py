@@ -20,7 +20,7 @@ from medlake.grammar.contract import all_promises, promise
 from medlake.grammar.errors import QualityGateError
 from medlake.privacy.shift_dates import OLDEST_AGE
 from medlake.steps.context import Context
-from medlake.steps.settled import Once, settled
+from medlake.steps.settled import Once, few
 
 Tables = Mapping[str, DataFrame]
 PUBLISHED, CANDIDATE = "published", "candidate"
@@ -104,7 +104,7 @@ class Gate:
     def __init__(self, ctx: Context) -> None:
         self.ctx, self.said = ctx, asked(ctx.conf)
         self.checks = [check for check in silver_checks(self.said) if check.blocks]
-        self.persons = Once(lambda: settled(ctx.lake.read("silver.person").select("person_id")))
+        self.persons = Once(lambda: few(ctx.lake.read("silver.person").select("person_id").distinct()))
 
     def of(self, table: str) -> Audit | None:
         """The audit of a silver table's candidate rows; None: no check of it blocks."""

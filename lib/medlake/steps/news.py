@@ -16,13 +16,13 @@ from pyspark.sql import functions as F
 
 from medlake.clean.place import PLACES
 from medlake.clean.quarantine import OPEN
-from medlake.doors.lake import FEW
 from medlake.doors.session import generated_code
 from medlake.sources.declared import Source
 from medlake.sources.mapping import joined_views, views_of
 from medlake.sources.owners import PATIENT, names_of, needed, numbered, only_of, owned, place_of, places_of, touched
 from medlake.steps.context import Context
-from medlake.steps.sources import HOLDERS, count_all, patients_of
+from medlake.steps.settled import few
+from medlake.steps.sources import HOLDERS, patients_of
 
 REGISTRY = ("vault.id_vault", "vault.identity", "vault.date_offset")
 LATER_FIT = "date_in_future"  # the one rule that time alone can settle
@@ -98,23 +98,17 @@ def _news_of(ctx: Context, sources: dict[str, Source]) -> News:
     brought = _brought(fresh)
     whole = _whole(brought, sources)
     keys = ctx.lake.read("vault.id_vault")
-    found = touched(every, fresh, _few(names_of(fresh)))
+    found = touched(every, fresh, few(names_of(fresh)))
     patients, persons = _closed(ctx, keys, [found, _of_whole(keys, whole, sources), *_of_registry(ctx, sources)])
-    named = _few(names_of(every.join(patients, on="patient", how="left_semi")))
+    named = few(names_of(every.join(patients, on="patient", how="left_semi")))
     read = {s.name: _read_for_patients(s) for s in sources.values() if s.format == "fhir"}
-    places = _few(needed(every, patients, named, whole, read))
+    places = few(needed(every, patients, named, whole, read))
     tables = frozenset((source, table) for _, source, table in brought)
     return News(patients, persons, _found(held, places), tuple(whole), tables)
 
 
 def _places(held: Mapping[str, DataFrame], sources: dict[str, Source]) -> DataFrame:
     return reduce(DataFrame.unionByName, [places_of(owned(rows, n, sources), n) for n, rows in held.items()])
-
-
-def _few(rows: DataFrame) -> DataFrame:
-    """The rows, computed; where they are few, what is joined to them stays where it is."""
-    kept = rows.localCheckpoint()
-    return F.broadcast(kept) if count_all(kept) <= FEW else kept
 
 
 def _found(held: Mapping[str, DataFrame], places: DataFrame) -> dict[str, DataFrame]:
@@ -190,12 +184,12 @@ def of_mapped(entries: DataFrame, sources: dict[str, Source]) -> DataFrame:
 
 def _closed(ctx: Context, keys: DataFrame, found: list[DataFrame]) -> tuple[DataFrame, DataFrame]:
     """(the patients with all keys of the persons they are or were, those persons)."""
-    first = _few(reduce(DataFrame.unionByName, found).distinct())
+    first = few(reduce(DataFrame.unionByName, found).distinct())
     named = keys.select("person_id", numbered("source", PATIENT[1]).alias("patient"))
     ids = [
         named.join(first, on="patient", how="left_semi").select("person_id"),
         *[ctx.lake.changes(name, ctx.since[name]).select("person_id") for name in (REGISTRY[0], REGISTRY[2])],
     ]
-    persons = _few(reduce(DataFrame.unionByName, ids).distinct())
+    persons = few(reduce(DataFrame.unionByName, ids).distinct())
     theirs = named.join(persons, on="person_id", how="left_semi").select("patient")
-    return _few(first.unionByName(theirs).distinct()), persons
+    return few(first.unionByName(theirs).distinct()), persons

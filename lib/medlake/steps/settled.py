@@ -6,12 +6,22 @@ import threading
 from collections.abc import Callable
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from medlake.doors.lake import FEW
 
 
 def settled(rows: DataFrame) -> DataFrame:
     """The rows, computed; of no rows nothing more is planned."""
     made = rows.localCheckpoint()
-    return made.sparkSession.createDataFrame([], made.schema) if made.isEmpty() else made
+    is_empty = made._jdf.queryExecution().toRdd().isEmpty()  # of computed rows: a job, and no plan for it
+    return made.sparkSession.createDataFrame([], made.schema) if is_empty else made
+
+
+def few(rows: DataFrame) -> DataFrame:
+    """The rows, computed; where they are few, what is joined to them stays where it is."""
+    kept = rows.localCheckpoint()
+    return F.broadcast(kept) if kept.count() <= FEW else kept
 
 
 class Once:

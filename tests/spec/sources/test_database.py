@@ -108,8 +108,8 @@ def test_rows_are_taken_whole_then_only_what_is_new_and_each_once(home: Home, ru
         2  | 12345678901234567890123.1 | false | null                   | null           | false
         3  | null                      | null  | infinity               | ü              | false
     """)
-    read = home.lake.read("bronze.csv_record")
-    assert {r["source_table"]: r["count"] for r in read.groupBy("source_table").count().collect()} == {"labs": 3, "people": 40, "twice": 40}
+    by_table = home.lake.read("bronze.csv_record").groupBy("source_table")
+    assert {r["source_table"]: r["count"] for r in by_table.count().collect()} == {"labs": 3, "people": 40, "twice": 40}
     aside = home.lake.read("quarantine.record").where("target LIKE 'bronze.%'")  # a copy of p1 is none; two words about p2 are
     assert_rows(aside, "source_table | reason_code | target\nlabs | key_missing | bronze.csv_record\ntwice | key_repeated | bronze.csv_record")
     assert_rows(home.lake.read("ops.watermark"), "source_table | column | value\nlabs | updated_at | 2024-01-01 12:00:00")
@@ -132,7 +132,7 @@ def test_rows_are_taken_whole_then_only_what_is_new_and_each_once(home: Home, ru
     last = home.labs().where(f"batch > {seen}")
     # 4 has the very moment of the last watermark; 5 is below it and stays behind: a watermark says what is new
     assert_rows(last, "id | value | is_deletion\n1 | 99 | false\n4 | 4 | false\n2 | 12345678901234567890123.1 | true")
-    people = read.where(f"source_table = 'people' AND batch > {seen}")
+    people = home.lake.read("bronze.csv_record").where(f"source_table = 'people' AND batch > {seen}")
     assert_rows(people.selectExpr("record['id'] AS id", "record['sex'] AS sex"), "id | sex\np7 | M")
     told = home.lake.read("ops.batch_manifest")
     assert told.where("rows_in <> rows_kept + rows_quarantined + rows_merged").count() == 0
