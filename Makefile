@@ -36,7 +36,7 @@ night2: env ## the second sample night on top: new, corrected, deleted, re-sent
 	@.venv/bin/medlake night --lake $(LAKE) --landing samples/night2
 
 .PHONY: test
-test: env ## all tests, whole nights, a kill and a real cluster among them (20 to 30 minutes on 2 cores)
+test: env ## all tests, whole nights, a kill and a real cluster among them (some 20 minutes on 2 cores)
 	@$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not long"
 
 .PHONY: test-long

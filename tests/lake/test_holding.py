@@ -115,6 +115,12 @@ def test_a_table_that_delta_alone_reads_is_not_taken(tmp_path: Path, lake: Lake,
     assert holding(tmp_path, 9) is None
 
 
+def test_a_lake_whose_path_spark_would_take_for_a_pattern_is_read_by_delta(spark: SparkSession, tmp_path: Path) -> None:
+    lake = Lake(spark, tmp_path / "lake {a,b} [1]")
+    lake.merge(TABLE, rows(spark, TABLE, "person_id | shift_days\n1 | -5"))
+    assert holding(Path(lake.path(TABLE)), 0) is None and lake.read(TABLE).count() == 1
+
+
 def test_many_commits_without_a_checkpoint_are_not_read(tmp_path: Path, lake: Lake) -> None:
     log = log_of(lake, tmp_path)
     (log / "_last_checkpoint").unlink()

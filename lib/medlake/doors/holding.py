@@ -20,6 +20,7 @@ from pyspark.sql.types import StructType
 MOST_FILES = 32  # that Spark looks for without a job
 MOST_COMMITS = 20  # after a checkpoint; Delta writes one every ten
 SHORT = 500_000  # bytes of a commit or checkpoint that may name a few files
+PATTERN = frozenset("*?[]{}\\")  # Spark takes a path with one of these for a pattern of paths
 
 Action = dict[str, Any]
 
@@ -45,8 +46,10 @@ def holding(table: Path, version: int) -> Holding | None:
             elif said := action.get("remove"):
                 live.pop(said["path"], None)
             columns, protocol = action.get("metaData") or columns, action.get("protocol") or protocol
-        is_plain = protocol["minReaderVersion"] == 1 and not columns.get("partitionColumns")
-        if not is_plain or len(live) > MOST_FILES or not all(map(_is_plain, live.values())):
+        is_old = protocol["minReaderVersion"] == 1  # all readers understand it
+        if not is_old or columns.get("partitionColumns") or PATTERN & set(str(table)):
+            return None
+        if len(live) > MOST_FILES or not all(map(_is_plain, live.values())):
             return None
         files = tuple(table / unquote(path) for path in live)
         size = sum(int(said["size"]) for said in live.values())
