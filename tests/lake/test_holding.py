@@ -78,7 +78,7 @@ DOUBTFUL: dict[str, Callable[[Path], object]] = {
     "a commit that is cut": lambda log: commit(log, 11).write_bytes(commit(log, 11).read_bytes()[:-40]),
     "a line that is no action": lambda log: commit(log, 11).write_text("[]"),
     "a commit of no characters": lambda log: commit(log, 11).write_bytes(b"\xff"),
-    "a long commit": lambda log: commit(log, 11).write_text(commit(log, 11).read_text() + " " * SHORT),
+    "a long commit": lambda log: commit(log, 11).write_text(commit(log, 11).read_text().rstrip() + " " * SHORT),
     "more files than a few": lambda log: added(log, MOST_FILES),
     "rows that are deleted in a file": altered(11, "add", deletionVector={"storageType": "u"}),
     "a file elsewhere": altered(11, "add", path="/elsewhere/part.parquet"),
